@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later
+ *
+ * ident: what application a flow belongs to. Rules are data (rules/protocols, format in
+ * docs/rules.md); at load they become a bit-parallel matcher: bit vectors by byte value, length and
+ * port give the candidates, and only what is left of a rule runs as bytecode, on the survivors.
+ *
+ *     struct kt_rules *rules;
+ *     if (kt_rules_load(&rules, "rules/protocols", &err) < 0) …
+ *     struct kt_verdict v;
+ *     kt_ident_match(rules, &seen, &v);
+ *     puts(kt_rules_label(rules, v.label)->name);
+ *
+ * A loaded rule set is read-only: all workers share it. Matching allocates nothing.
+ */
+#ifndef KOTARE_IDENT_H
+#define KOTARE_IDENT_H
+
+#include <kotare/packet.h>
+
+#define KT_IDENT_HEAD 32 /* payload bytes kept of each direction's first payload packet */
+
+/* The first payload of one direction. All zero: the direction is silent. */
+struct kt_first {
+    uint32_t len;                 /* payload length on the wire of that packet */
+    uint8_t captured;             /* how many of head[] are real, the rest is zero */
+    uint8_t head[KT_IDENT_HEAD];
+};
+
+/* All that rules may look at. Side 0 is the initiator (sender of the flow's first packet). */
+struct kt_seen {
+    uint8_t proto; /* KT_PROTO_TCP or KT_PROTO_UDP; others get fixed labels */
+    uint8_t ip;    /* 4 or 6 */
+    uint16_t client, server; /* ports of side 0 and side 1 */
+    uint32_t ip4[2];         /* IPv4 addresses as host-order integers, 0 for IPv6 */
+    struct kt_first dir[2];
+};
+
+/* Labels 0 … are fixed, those of the rules follow in order of loading. */
+enum kt_label_fixed {
+    KT_LABEL_UNKNOWN_TCP = 0, /* payload that no rule knows */
+    KT_LABEL_UNKNOWN_UDP,
+    KT_LABEL_NO_PAYLOAD, /* TCP without a byte of payload, so far or for ever */
+    KT_LABEL_ICMP,
+    KT_LABEL_OTHER_IP, /* neither TCP, UDP nor ICMP */
+    KT_LABEL_NOT_IP,
+    KT_LABEL_FIXED_COUNT
+};
+
+struct kt_label {
+    const char *id;       /* "dns-udp": unique */
+    const char *name;     /* "DNS": display name, may be shared by labels */
+    const char *category; /* "services" */
+    uint16_t app;         /* labels of one display name share an app number, 0 … apps-1 */
+};
+
+struct kt_verdict {
+    uint16_t label;     /* index for kt_rules_label() */
+    uint8_t confidence; /* percent */
+    uint16_t accept;    /* which accept line of the rule held, counted from 1; 0: none */
+};
+
+struct kt_rules;
+
+/* Loads every *.rule file of a folder (or one file). The error names file, line and reason. */
+KT_MUST_USE int kt_rules_load(struct kt_rules **rules, const char *path, struct kt_error *err);
+/* The rules that are built into the program (embedded at build time from rules/protocols). */
+KT_MUST_USE int kt_rules_load_builtin(struct kt_rules **rules, struct kt_error *err);
+void kt_rules_free(struct kt_rules *rules);
+
+unsigned kt_rules_labels(const struct kt_rules *rules); /* how many, fixed ones included */
+const struct kt_label *kt_rules_label(const struct kt_rules *rules, unsigned label);
+unsigned kt_rules_apps(const struct kt_rules *rules); /* distinct display names */
+const char *kt_rules_app_name(const struct kt_rules *rules, unsigned app);
+const char *kt_rules_app_category(const struct kt_rules *rules, unsigned app);
+
+/* The first rule by priority that accepts, else an UNKNOWN label. */
+void kt_ident_match(const struct kt_rules *rules, const struct kt_seen *seen,
+                    struct kt_verdict *verdict);
+/* A sentence: which rule and which line of it, in which file, on what bytes. */
+void kt_ident_explain(const struct kt_rules *rules, const struct kt_seen *seen,
+                      const struct kt_verdict *verdict, struct kt_buf *out);
+
+/* What a payload says beyond its first bytes: a host or server name. */
+enum kt_name_kind { KT_NAME_NONE, KT_NAME_SNI, KT_NAME_HTTP_HOST, KT_NAME_DNS };
+#define KT_NAME_MAX 128 /* longer names are cut; not NUL-terminated by kt_ident_name() */
+
+/* Looks into the first payload of a direction for a name (TLS ClientHello, HTTP Host, DNS
+ * question). Returns its kind and puts at most KT_NAME_MAX bytes, only letters, digits and "-._:"
+ * (others become '?'), into name with its length. */
+enum kt_name_kind kt_ident_name(uint8_t proto, const uint8_t *payload, size_t captured,
+                                char name[KT_NAME_MAX], uint8_t *len);
+
+#endif

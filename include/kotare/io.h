@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later
+ *
+ * io: byte streams. A reader gives the plain bytes of a file, a pipe or standard input ("-"),
+ * whatever they are packed with: gzip, bzip2, xz, zstd and lz4 are told by their magic bytes,
+ * also when several members follow each other.
+ *
+ *     struct kt_reader *in;
+ *     if (kt_reader_open(&in, "day.pcap.zst", &err) < 0) …
+ *     while ((n = kt_reader_read(in, buf, sizeof buf, &err)) > 0) …
+ *     kt_reader_close(in);
+ *
+ * A reader is used by one thread at a time. Each codec is one file in src/io and one line in its
+ * table.
+ */
+#ifndef KOTARE_IO_H
+#define KOTARE_IO_H
+
+#include <kotare/base.h>
+#include <sys/types.h>
+
+struct kt_reader;
+
+KT_MUST_USE int kt_reader_open(struct kt_reader **reader, const char *path, struct kt_error *err);
+/* Fills up to `len` bytes. Returns how many (fewer only at the end or before a fault), 0 at the
+ * end, or a negative code. What could be read before a fault is delivered first. */
+KT_MUST_USE ssize_t kt_reader_read(struct kt_reader *r, void *buf, size_t len,
+                                   struct kt_error *err);
+/* Bytes consumed from the file so far (packed), and the file's size or 0: for a progress bar.
+ * May be called from another thread. */
+void kt_reader_progress(const struct kt_reader *r, uint64_t *done, uint64_t *total);
+/* "plain", "gzip", … */
+const char *kt_reader_codec(const struct kt_reader *r);
+const char *kt_reader_name(const struct kt_reader *r);
+void kt_reader_close(struct kt_reader *r);
+
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later
+ *
+ * store: everything that outlives the run, in one SQLite file: streams and points, flow records,
+ * events. One thread writes; any number of readers, each with a handle of its own, in this process
+ * or another. Points and flows are kept as column chunks in blobs, never a row each.
+ *
+ *     struct kt_store *st;
+ *     if (kt_store_open(&st, "traffic.kt", KT_STORE_WRITE, &err) < 0) …
+ *     kt_store_stream(st, &(struct kt_stream){KT_STREAM_APP, "DNS"}, &id, &err);
+ *     kt_store_add_points(st, points, n, &err);
+ *     kt_store_commit(st, &err);           // durable, and visible to readers, from here on
+ *
+ * A handle is used by one thread at a time. What was committed survives kill -9.
+ */
+#ifndef KOTARE_STORE_H
+#define KOTARE_STORE_H
+
+#include <kotare/expr.h>
+#include <kotare/flow.h>
+#include <kotare/series.h>
+
+enum kt_store_mode { KT_STORE_READ, KT_STORE_WRITE /* creates, migrates */ };
+
+struct kt_store;
+
+/* path NULL with KT_STORE_WRITE: a private temporary file, removed by kt_store_close();
+ * kt_store_path() tells where, for readers of the same process. A file made by a newer version is
+ * refused with KT_EVERSION. */
+KT_MUST_USE int kt_store_open(struct kt_store **store, const char *path, enum kt_store_mode mode,
+                              struct kt_error *err);
+const char *kt_store_path(const struct kt_store *store);
+void kt_store_close(struct kt_store *store); /* commits nothing */
+
+/* ---- writing ---- */
+
+/* The number of a stream, made on first use; stable over the life of the file. */
+KT_MUST_USE int kt_store_stream(struct kt_store *st, const struct kt_stream *stream, uint32_t *id,
+                                struct kt_error *err);
+KT_MUST_USE int kt_store_add_points(struct kt_store *st, const struct kt_point *points, size_t n,
+                                    struct kt_error *err);
+
+/* A flow with the names of its label, so that a store can be read without the rules. */
+struct kt_flow_label {
+    const char *app, *category, *rule;
+};
+/* label_of(ctx, record->verdict.label) gives the texts; they must live until close. */
+KT_MUST_USE int kt_store_add_flows(struct kt_store *st, const struct kt_flow_record *flows,
+                                   size_t n,
+                                   struct kt_flow_label (*label_of)(void *ctx, unsigned label),
+                                   void *ctx, struct kt_error *err);
+
+struct kt_event {
+    uint64_t id; /* given by kt_store_put_event() when 0 */
+    int64_t began, noticed, ended; /* ended 0: still on */
+    double confidence;             /* 0 … 1: how sure that something changed */
+    double severity;               /* 0 … 1: how much it matters */
+    char kind[24];                 /* "surge", "drop", "scan", "latency", "loss", "outage", "new" */
+    char title[160];               /* one sentence with units */
+    char *causes;                  /* JSON array of {"kind","name","before","after","share"}; malloc */
+    char *filter;                  /* flow filter (expr) for the flows of that moment; malloc */
+    char *streams;                 /* JSON array of {"kind","name"}; malloc */
+};
+void kt_event_fini(struct kt_event *event);
+/* Inserts, or replaces the event with this id. */
+KT_MUST_USE int kt_store_put_event(struct kt_store *st, struct kt_event *event,
+                                   struct kt_error *err);
+/* A key with a text: "input", "interval_ns", "first_ns", …: what the run was. */
+KT_MUST_USE int kt_store_put_meta(struct kt_store *st, const char *key, const char *value,
+                                  struct kt_error *err);
+/* Makes all of the above durable. */
+KT_MUST_USE int kt_store_commit(struct kt_store *st, struct kt_error *err);
+
+/* ---- reading ---- */
+
+/* The text of a key in buf, or KT_ENOTFOUND. */
+int kt_store_get_meta(struct kt_store *st, const char *key, char *buf, size_t size);
+
+/* Sums of one stream over `bins` equal steps from `from`: value[bin * KT_VALUES + column].
+ * seen[bin] tells whether the store holds any point there (false: a gap). */
+struct kt_store_series {
+    struct kt_stream stream;
+    int64_t *value;
+};
+struct kt_store_result {
+    int64_t from, step;
+    size_t bins;
+    size_t n;
+    struct kt_store_series *series; /* in order of falling total of the first column */
+    bool *seen;
+};
+/* Streams of one kind (name NULL: all of that kind). `step` is rounded up to whole intervals. */
+KT_MUST_USE int kt_store_query(struct kt_store *st, enum kt_stream_kind kind, const char *name,
+                               int64_t from, int64_t to, size_t max_bins,
+                               struct kt_store_result *result, struct kt_error *err);
+void kt_store_result_fini(struct kt_store_result *result);
+/* The first and last point's time; KT_ENOTFOUND in an empty store. */
+int kt_store_range(struct kt_store *st, int64_t *first, int64_t *last, struct kt_error *err);
+
+/* A flow as it comes back: the record and its label's texts (valid during the callback). */
+struct kt_stored_flow {
+    struct kt_flow_record record;
+    const char *app, *category, *rule;
+};
+/* The names a flow filter may use, and how to load them from a struct kt_stored_flow. */
+extern const struct kt_expr_env kt_flow_env;
+void kt_flow_load(const void *stored_flow, unsigned field, struct kt_expr_value *value);
+
+struct kt_flow_query {
+    int64_t from, to;             /* flows that overlap [from, to); 0, 0: all */
+    const struct kt_expr *filter; /* over kt_flow_env, may be NULL */
+    const char *sort;             /* a field of kt_flow_env, or NULL: start */
+    bool descending;
+    size_t offset, limit;
+};
+/* Calls back for each flow of the page; *total is how many match. A callback that returns
+ * non-zero stops the query. */
+KT_MUST_USE int kt_store_flows(struct kt_store *st, const struct kt_flow_query *query,
+                               uint64_t *total,
+                               int (*flow)(void *ctx, const struct kt_stored_flow *flow), void *ctx,
+                               struct kt_error *err);
+/* Events that overlap [from, to) (0, 0: all), by their beginning. */
+KT_MUST_USE int kt_store_events(struct kt_store *st, int64_t from, int64_t to,
+                                int (*event)(void *ctx, const struct kt_event *event), void *ctx,
+                                struct kt_error *err);
+
+#endif

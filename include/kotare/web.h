@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later
+ *
+ * web: the HTTP API (docs/api.md) and the embedded page, over a store that this or another process
+ * writes.
+ *
+ *     struct kt_web *web;
+ *     kt_web_start(&web, &(struct kt_web_options){.listen = "127.0.0.1:8470",
+ *                  .store_path = kt_store_path(st), .status = my_status, .ctx = me}, &err);
+ *     … kt_web_changed(web); …             // after each commit: wakes the SSE subscribers
+ *     kt_web_stop(web);
+ */
+#ifndef KOTARE_WEB_H
+#define KOTARE_WEB_H
+
+#include <kotare/base.h>
+#include <kotare/store.h>
+
+/* How the run stands, for /api/v1/status. Filled by the program, under its own lock. */
+struct kt_web_status {
+    char input[256];
+    bool live, done;
+    uint64_t bytes_done, bytes_total; /* of the input files */
+    uint64_t packets, bytes, flows;
+    uint64_t lost; /* packets known to be lost */
+    uint64_t not_ip, malformed;
+    int64_t first, last; /* packet time */
+    int64_t interval;
+    unsigned workers;
+    char warning[512]; /* the sentence of a fault that ended an input early, or "" */
+};
+
+struct kt_web;
+
+struct kt_web_options {
+    const char *listen;     /* "ADDR:PORT", "[::1]:8470"; port 0: any */
+    const char *store_path; /* opened for reading */
+    void (*status)(void *ctx, struct kt_web_status *status); /* called from web's threads */
+    void *ctx;
+};
+
+KT_MUST_USE int kt_web_start(struct kt_web **web, const struct kt_web_options *opt,
+                             struct kt_error *err);
+/* "http://127.0.0.1:8470/" with the real port. */
+const char *kt_web_url(const struct kt_web *web);
+/* Something new was committed: tells subscribers. Any thread, never blocks. */
+void kt_web_changed(struct kt_web *web);
+void kt_web_stop(struct kt_web *web);
+
+#endif
