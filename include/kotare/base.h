@@ -260,7 +260,11 @@ static inline bool kt_flag_get(const struct kt_flag *f)
 {
     return __atomic_load_n(&f->value, __ATOMIC_ACQUIRE) != 0;
 }
-/* A counter that one thread advances and others read. */
+/* A counter that one thread sets, or several advance, and others read. */
+static inline void kt_count_add(uint64_t *c, uint64_t n)
+{
+    __atomic_fetch_add(c, n, __ATOMIC_RELAXED);
+}
 static inline void kt_count_set(uint64_t *c, uint64_t v)
 {
     __atomic_store_n(c, v, __ATOMIC_RELAXED);

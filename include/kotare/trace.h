@@ -94,6 +94,8 @@ KT_MUST_USE int kt_source_open(struct kt_source **src, const struct kt_registry 
 KT_MUST_USE int kt_source_read(struct kt_source *src, struct kt_batch *batch,
                                struct kt_error *err);
 void kt_source_stats(const struct kt_source *src, struct kt_trace_stats *stats);
+/* Would this URI open a live device? */
+bool kt_source_is_live(const struct kt_registry *registry, const char *uri);
 unsigned kt_source_flags(const struct kt_source *src);
 const char *kt_source_name(const struct kt_source *src);   /* the URI as given */
 const char *kt_source_format(const struct kt_source *src); /* the scheme that was found */

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later
+ *
+ * From the link header to the innermost transport header, once. Every read is checked against what
+ * was captured (w->cap); what the headers claim is checked against what was on the wire. */
+#include "walk.h"
+
+static void malformed(struct kt_walk *w)
+{
+    w->p->flags |= KT_PKT_MALFORMED;
+}
+
+/* The rest of the packet, after the last header that was understood, is the payload. */
+static void set_payload(struct kt_walk *w)
+{
+    uint32_t at = w->at < w->wire ? w->at : w->wire;
+    w->p->payload = (uint16_t)(at < UINT16_MAX ? at : UINT16_MAX);
+    w->p->payload_len = w->wire - at;
+}
+
+static void tcp(struct kt_walk *w)
+{
+    struct kt_packet *p = w->p;
+    uint32_t left = kt_walk_left(w);
+    const uint8_t *h = kt_walk_here(w);
+    if (KT_UNLIKELY(left < 20)) {
+        if (w->wire - w->at < 20)
+            malformed(w);
+        if (left >= 4) {
+            p->key.port[0] = kt_be16(h);
+            p->key.port[1] = kt_be16(h + 2);
+        }
+        return;
+    }
+    p->key.port[0] = kt_be16(h);
+    p->key.port[1] = kt_be16(h + 2);
+    p->tcp_flags = h[13];
+    p->flags |= KT_PKT_TRANSPORT;
+    uint32_t len = (h[12] >> 4) * 4u;
+    if (KT_UNLIKELY(len < 20 || w->at + len > w->wire)) {
+        malformed(w);
+        w->at = w->wire;
+    } else {
+        w->at += len;
+    }
+    set_payload(w);
+}
+
+static bool udp(struct kt_walk *w)
+{
+    struct kt_packet *p = w->p;
+    const uint8_t *h = kt_walk_here(w);
+    uint32_t left = kt_walk_left(w);
+    if (KT_UNLIKELY(left < 8)) {
+        if (w->wire - w->at < 8)
+            malformed(w);
+        if (left >= 4) {
+            p->key.port[0] = kt_be16(h);
+            p->key.port[1] = kt_be16(h + 2);
+        }
+        return false;
+    }
+    p->key.port[0] = kt_be16(h);
+    p->key.port[1] = kt_be16(h + 2);
+    p->flags |= KT_PKT_TRANSPORT;
+    uint32_t len = kt_be16(h + 4);
+    if (len >= 8 && (w->at + len <= w->wire || p->flags & KT_PKT_FRAGMENT))
+        kt_walk_limit(w, len);
+    else if (len != 0) /* 0: a jumbogram or a segmentation offload */
+        malformed(w);
+    w->at += 8;
+    set_payload(w);
+    return kt_walk_udp_tunnel(w);
+}
+
+static void sctp(struct kt_walk *w)
+{
+    struct kt_packet *p = w->p;
+    const uint8_t *h = kt_walk_here(w);
+    if (kt_walk_left(w) < 12) {
+        if (w->wire - w->at < 12)
+            malformed(w);
+        return;
+    }
+    p->key.port[0] = kt_be16(h);
+    p->key.port[1] = kt_be16(h + 2);
+    p->flags |= KT_PKT_TRANSPORT;
+    w->at += 12;
+    set_payload(w);
+}
+
+static uint8_t skip_ipv6_extensions(struct kt_walk *w, uint8_t next);
+
+/* The packet that an ICMP error quotes: its key, as its sender would have sent it. */
+static bool quoted_key(struct kt_walk *w, struct kt_key *key)
+{
+    const uint8_t *h = kt_walk_here(w);
+    uint32_t left = kt_walk_left(w);
+    memset(key, 0, sizeof *key);
+    if (left >= 20 && h[0] >> 4 == 4) {
+        uint32_t len = (h[0] & 15) * 4u;
+        if (len < 20 || left < len || kt_be16(h + 6) & 0x1fff)
+            return false;
+        key->ip = 4;
+        key->proto = h[9];
+        memcpy(key->addr[0], h + 12, 4);
+        memcpy(key->addr[1], h + 16, 4);
+        w->at += len;
+    } else if (left >= 40 && h[0] >> 4 == 6) {
+        key->ip = 6;
+        memcpy(key->addr[0], h + 8, 16);
+        memcpy(key->addr[1], h + 24, 16);
+        w->at += 40;
+        key->proto = skip_ipv6_extensions(w, h[6]);
+    } else {
+        return false;
+    }
+    h = kt_walk_here(w);
+    left = kt_walk_left(w);
+    switch (key->proto) {
+    case KT_PROTO_TCP:
+    case KT_PROTO_UDP:
+    case KT_PROTO_SCTP:
+        if (left < 4)
+            return false;
+        key->port[0] = kt_be16(h);
+        key->port[1] = kt_be16(h + 2);
+        return true;
+    case KT_PROTO_ICMP:
+    case KT_PROTO_ICMPV6:
+        if (left >= 6)
+            key->port[0] = key->port[1] = kt_be16(h + 4);
+        return true;
+    default:
+        return true;
+    }
+}
+
+static bool icmp_is_error(uint8_t proto, uint8_t type)
+{
+    if (proto == KT_PROTO_ICMPV6)
+        return type >= 1 && type <= 4;
+    return type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
+}
+
+static bool icmp_has_id(uint8_t proto, uint8_t type)
+{
+    if (proto == KT_PROTO_ICMPV6)
+        return type == 128 || type == 129;
+    return type == 0 || type == 8 || (type >= 13 && type <= 18);
+}
+
+static void icmp(struct kt_walk *w)
+{
+    struct kt_packet *p = w->p;
+    const uint8_t *h = kt_walk_here(w);
+    if (kt_walk_left(w) < 8) {
+        if (w->wire - w->at < 4)
+            malformed(w);
+        return;
+    }
+    p->icmp_type = h[0];
+    p->icmp_code = h[1];
+    p->flags |= KT_PKT_TRANSPORT;
+    w->at += 8;
+    set_payload(w);
+    if (icmp_has_id(p->key.proto, h[0])) {
+        p->key.port[0] = p->key.port[1] = kt_be16(h + 4);
+        return;
+    }
+    struct kt_key key;
+    struct kt_walk quote = *w;
+    if (!icmp_is_error(p->key.proto, h[0]) || !quoted_key(&quote, &key))
+        return;
+    memcpy(key.vlan, p->key.vlan, sizeof key.vlan);
+    key.tunnel = p->key.tunnel;
+    p->key = key;
+    p->flags |= KT_PKT_ICMP_ERROR;
+}
+
+static void transport(struct kt_walk *w)
+{
+    struct kt_packet *p = w->p;
+    p->l4 = (uint16_t)w->at;
+    set_payload(w);
+    switch (p->key.proto) {
+    case KT_PROTO_TCP:
+        tcp(w);
+        break;
+    case KT_PROTO_UDP:
+        udp(w);
+        break;
+    case KT_PROTO_ICMP:
+    case KT_PROTO_ICMPV6:
+        icmp(w);
+        break;
+    case KT_PROTO_SCTP:
+        sctp(w);
+        break;
+    case KT_PROTO_GRE:
+        kt_walk_gre(w);
+        break;
+    case KT_PROTO_IPIP:
+        kt_walk_ip_in_ip(w, KT_ETHER_IPV4);
+        break;
+    case KT_PROTO_IPV6:
+        kt_walk_ip_in_ip(w, KT_ETHER_IPV6);
+        break;
+    default:
+        break;
+    }
+}
+
+static void ipv4(struct kt_walk *w)
+{
+    struct kt_packet *p = w->p;
+    const uint8_t *h = kt_walk_here(w);
+    if (KT_UNLIKELY(kt_walk_left(w) < 20 || h[0] >> 4 != 4)) {
+        if (w->wire - w->at < 20 || kt_walk_left(w) >= 20)
+            malformed(w);
+        return;
+    }
+    uint32_t header = (h[0] & 15) * 4u, total = kt_be16(h + 2);
+    if (KT_UNLIKELY(header < 20 || (total != 0 && total < header))) {
+        malformed(w);
+        return;
+    }
+    if (KT_UNLIKELY(w->at + total > w->wire))
+        malformed(w);
+    p->flags |= KT_PKT_IP;
+    p->l3 = (uint16_t)w->at;
+    p->key.ip = 4;
+    p->key.proto = h[9];
+    memcpy(p->key.addr[0], h + 12, 4);
+    memcpy(p->key.addr[1], h + 16, 4);
+    if (KT_LIKELY(total != 0)) /* 0: the kernel's segmentation offload */
+        kt_walk_limit(w, total);
+    w->at += header;
+    if (KT_UNLIKELY(w->at > w->wire)) {
+        malformed(w);
+        w->at = w->wire;
+        return;
+    }
+    unsigned fragment = kt_be16(h + 6);
+    if (KT_UNLIKELY(fragment & 0x3fff)) {
+        p->frag_id = kt_be16(h + 4);
+        p->flags |= KT_PKT_FRAGMENT;
+        if (fragment & 0x1fff) {
+            p->flags |= KT_PKT_FRAGMENT_LATER;
+            set_payload(w);
+            return;
+        }
+    }
+    transport(w);
+}
+
+/* RFC 8200 section 4. Returns the protocol of what follows the extension headers; a fragment
+ * header sets the packet's flags. On a cut chain the last type found is returned. */
+static uint8_t skip_ipv6_extensions(struct kt_walk *w, uint8_t next)
+{
+    for (int i = 0; i < 12; i++) {
+        const uint8_t *h = kt_walk_here(w);
+        uint32_t left = kt_walk_left(w), len;
+        switch (next) {
+        case 0:   /* hop by hop */
+        case 43:  /* routing */
+        case 60:  /* destination */
+        case 135: /* mobility */
+        case 139: /* host identity */
+        case 140: /* shim6 */
+            len = left >= 2 ? (h[1] + 1u) * 8 : 0;
+            break;
+        case KT_PROTO_AH:
+            len = left >= 2 ? (h[1] + 2u) * 4 : 0;
+            break;
+        case 44: /* fragment */
+            len = 8;
+            if (left >= 8) {
+                unsigned offset = kt_be16(h + 2);
+                w->p->frag_id = kt_be32(h + 4);
+                if (offset & 0xfff9) /* a lone "atomic" fragment (RFC 6946) is a whole packet */
+                    w->p->flags |= KT_PKT_FRAGMENT;
+                if (offset & 0xfff8)
+                    w->p->flags |= KT_PKT_FRAGMENT_LATER;
+            }
+            break;
+        default:
+            return next;
+        }
+        if (len == 0 || left < len || w->at + len > KT_WALK_REACH) {
+            w->at = w->cap; /* cut: nothing behind it can be told */
+            return next;
+        }
+        uint8_t this = next;
+        next = h[0];
+        w->at += len;
+        if (this == 44 && w->p->flags & KT_PKT_FRAGMENT_LATER)
+            return next;
+    }
+    malformed(w);
+    return next;
+}
+
+static void ipv6(struct kt_walk *w)
+{
+    struct kt_packet *p = w->p;
+    const uint8_t *h = kt_walk_here(w);
+    if (KT_UNLIKELY(kt_walk_left(w) < 40 || h[0] >> 4 != 6)) {
+        if (w->wire - w->at < 40 || kt_walk_left(w) >= 40)
+            malformed(w);
+        return;
+    }
+    uint32_t len = kt_be16(h + 4);
+    if (KT_UNLIKELY(w->at + 40 + len > w->wire))
+        malformed(w);
+    p->flags |= KT_PKT_IP;
+    p->l3 = (uint16_t)w->at;
+    p->key.ip = 6;
+    memcpy(p->key.addr[0], h + 8, 16);
+    memcpy(p->key.addr[1], h + 24, 16);
+    w->at += 40;
+    if (KT_LIKELY(len != 0)) /* 0: a jumbogram or the kernel's segmentation offload */
+        kt_walk_limit(w, len);
+    p->key.proto = skip_ipv6_extensions(w, h[6]);
+    if (p->flags & KT_PKT_FRAGMENT_LATER) {
+        set_payload(w);
+        return;
+    }
+    transport(w);
+}
+
+/* RFC 3032: labels down to the bottom of the stack, then IP by its first nibble. A pseudowire
+ * (RFC 4385 control word, then Ethernet) begins with a zero nibble. */
+static void mpls(struct kt_walk *w)
+{
+    for (int i = 0; i < 16; i++) {
+        if (kt_walk_left(w) < 5)
+            return;
+        bool bottom = kt_walk_here(w)[2] & 1;
+        w->at += 4;
+        if (!bottom)
+            continue;
+        switch (*kt_walk_here(w) >> 4) {
+        case 4:
+            ipv4(w);
+            return;
+        case 6:
+            ipv6(w);
+            return;
+        case 0:
+            if (kt_walk_left(w) > 18 && w->depth++ < KT_WALK_DEPTH) {
+                w->at += 4;
+                kt_walk_ether_type(w, kt_walk_ethernet(w));
+            }
+            return;
+        default:
+            return;
+        }
+    }
+}
+
+static void vlan_seen(struct kt_walk *w, uint16_t id)
+{
+    struct kt_key *k = &w->p->key;
+    if (k->vlan[0] == 0)
+        k->vlan[0] = id;
+    else if (k->vlan[1] == 0)
+        k->vlan[1] = id;
+}
+
+void kt_walk_ether_type(struct kt_walk *w, uint16_t type)
+{
+    for (int tags = 0; tags < 8; tags++) {
+        switch (type) {
+        case KT_ETHER_IPV4:
+            ipv4(w);
+            return;
+        case KT_ETHER_IPV6:
+            ipv6(w);
+            return;
+        case KT_ETHER_VLAN:
+        case KT_ETHER_QINQ:
+        case KT_ETHER_QINQ_OLD:
+            if (kt_walk_left(w) < 4)
+                return;
+            vlan_seen(w, kt_be16(kt_walk_here(w)) & 0xfff);
+            type = kt_be16(kt_walk_here(w) + 2);
+            w->at += 4;
+            break;
+        case KT_ETHER_PPPOE: /* RFC 2516 */
+            if (kt_walk_left(w) < 8 || kt_walk_here(w)[1] != 0)
+                return;
+            w->at += 6;
+            type = kt_walk_ppp(w);
+            break;
+        case KT_ETHER_MPLS:
+        case KT_ETHER_MPLS_MULTI:
+            mpls(w);
+            return;
+        default:
+            return;
+        }
+    }
+}
+
+void kt_decode(struct kt_packet *p)
+{
+    uint32_t wire = p->wirelen > p->caplen ? p->wirelen : p->caplen;
+    struct kt_walk w = {
+        .p = p,
+        .data = p->data,
+        .cap = p->caplen < KT_WALK_REACH ? p->caplen : KT_WALK_REACH,
+        .wire = wire,
+    };
+    p->flags = (uint16_t)((p->flags & KT_PKT_TX) | KT_PKT_DECODED |
+                          (p->caplen < wire ? KT_PKT_SNAPPED : 0));
+    p->l3 = p->l4 = p->payload = 0;
+    p->payload_len = p->frag_id = 0;
+    p->tcp_flags = p->icmp_type = p->icmp_code = 0;
+    memset(&p->key, 0, sizeof p->key);
+    uint16_t type;
+    if (KT_LIKELY(p->link == KT_LINK_ETHERNET && w.cap >= 14 &&
+                  (type = kt_be16(w.data + 12)) >= 0x600))
+        w.at = 14;
+    else
+        type = kt_walk_link(&w, p->link);
+    kt_walk_ether_type(&w, type);
+    p->proto = p->key.proto;
+    p->hash = kt_key_hash(&p->key);
+}

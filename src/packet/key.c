@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+#include <kotare/packet.h>
+
+#define K1 UINT64_C(0xa0761d6478bd642f)
+#define K2 UINT64_C(0xe7037ed1a0b428db)
+#define K3 UINT64_C(0x8ebc6af09c88c6e3)
+
+static inline uint64_t load64(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, 8);
+    return v;
+}
+
+/* The sides are hashed apart and added, so that their order does not matter. VLANs stay out: they
+ * may differ by direction where a router hairpins. */
+uint32_t kt_key_hash(const struct kt_key *k)
+{
+    uint64_t a = load64(k->addr[0]), b = load64(k->addr[1]);
+    if (k->ip == 6) {
+        a ^= kt_mix64(load64(k->addr[0] + 8) ^ K2, K3);
+        b ^= kt_mix64(load64(k->addr[1] + 8) ^ K2, K3);
+    }
+    a = kt_mix64(a ^ K1, K2 ^ k->port[0]);
+    b = kt_mix64(b ^ K1, K2 ^ k->port[1]);
+    uint64_t h = kt_mix64((a + b) ^ k->proto, K3 ^ k->tunnel);
+    uint32_t folded = (uint32_t)(h ^ h >> 32);
+    return folded ? folded : 1;
+}
+
+void kt_key_reverse(struct kt_key *k)
+{
+    uint8_t addr[16];
+    memcpy(addr, k->addr[0], 16);
+    memcpy(k->addr[0], k->addr[1], 16);
+    memcpy(k->addr[1], addr, 16);
+    uint16_t port = k->port[0];
+    k->port[0] = k->port[1];
+    k->port[1] = port;
+}
+
+bool kt_key_equal(const struct kt_key *a, const struct kt_key *b)
+{
+    return memcmp(a, b, sizeof *a) == 0;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+#ifndef KOTARE_PIPELINE_INTERNAL_H
+#define KOTARE_PIPELINE_INTERNAL_H
+
+#include <kotare/pipeline.h>
+
+/* ---- intervals.c: packet time to ticks ---- */
+
+struct kt_intervals {
+    int64_t length;
+    int64_t start; /* of the open interval; -1 before the first packet */
+    uint64_t since; /* packets since the last tick */
+    bool gap;
+};
+
+/* Silence longer than this many intervals is a gap, not zeros: a clock that was set, or a file put
+ * together from captures of different days. */
+#define KT_SILENCE_MAX 86400
+/* So many packets without a tick, and the workers hand over what piled up: memory stays bounded
+ * when a capture's time stands still. */
+#define KT_TICK_PACKETS (UINT64_C(1) << 18)
+
+/* Must a tick come before a packet of time `ts`? Fills it and opens what comes next; ask again. */
+bool kt_intervals_due(struct kt_intervals *iv, int64_t ts, struct kt_tick *tick);
+/* The open interval ends with the input. */
+struct kt_tick kt_intervals_last(const struct kt_intervals *iv);
+
+/* ---- steer.c: to whom a packet belongs ---- */
+
+struct kt_steer;
+struct kt_steer *kt_steer_new(void);
+void kt_steer_free(struct kt_steer *s);
+/* Decodes n packets and gives later fragments the ports of their first one. */
+void kt_steer_decode(struct kt_steer *s, struct kt_packet *p, unsigned n,
+                     struct kt_pipeline_stats *stats);
+
+static inline unsigned kt_steer_owner(const struct kt_packet *p, unsigned workers)
+{
+    return (unsigned)((uint64_t)p->hash * workers >> 32);
+}
+
+/* ---- feed.c: several inputs as one trace ---- */
+
+struct kt_feed {
+    const struct kt_pipeline_options *opt;
+    struct kt_pipeline_stats *stats;
+    struct kt_source_options source;
+    struct kt_source *src;
+    unsigned next_input;
+    uint64_t seq;
+    uint64_t done_before, lost_before; /* of the inputs that are over */
+    struct kt_error fault;             /* the first one */
+};
+
+/* KT_OK with packets, KT_END. Faults are kept in feed->fault. */
+int kt_feed_read(struct kt_feed *f, struct kt_batch *batch);
+void kt_feed_close(struct kt_feed *f);
+
+/* ---- the three ways to run ---- */
+
+struct kt_run {
+    const struct kt_pipeline_options *opt;
+    const struct kt_pipeline_ops *ops;
+    void *ctx;
+    struct kt_pipeline_stats *stats;
+    unsigned workers;
+    int64_t interval;
+    struct kt_flag failed; /* an op failed: everyone stops */
+    int code;              /* its result; the first one wins */
+};
+
+static inline bool kt_run_stopped(const struct kt_run *r)
+{
+    return kt_flag_get(&r->failed) || (r->opt->stop && kt_flag_get(r->opt->stop));
+}
+void kt_run_fail(struct kt_run *r, int code);
+
+int kt_run_inline(struct kt_run *r, struct kt_error *err);
+int kt_run_many(struct kt_run *r, struct kt_error *err);
+int kt_run_live(struct kt_run *r, struct kt_error *err);
+
+/* ---- crew.c: worker threads' results to the reporter ---- */
+
+struct kt_result {
+    struct kt_tick tick;
+    void *data;
+};
+/* Takes one result of each ring a tick and reports it, until the rings are closed and empty. */
+void kt_report_loop(struct kt_run *r, struct kt_ring *const *rings);
+/* Calls the worker's tick and sends what it gives. */
+void kt_worker_tick(struct kt_run *r, void *worker, const struct kt_tick *tick,
+                    struct kt_ring *results);
+/* Passes packets to a worker unless the run has failed. */
+void kt_worker_packets(struct kt_run *r, void *worker, const struct kt_packet *p, unsigned n);
+
+#endif
