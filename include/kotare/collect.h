@@ -10,25 +10,6 @@
 #include <kotare/flow.h>
 #include <kotare/series.h>
 
-/* What one flow did in one interval. */
-enum kt_slice_flag {
-    KT_SLICE_NEW = 1,        /* the flow began in this interval */
-    KT_SLICE_UNANSWERED = 2, /* … and nothing came back in it */
-    KT_SLICE_REFUSED = 4,    /* SYN answered by RST, or an ICMP error */
-};
-struct kt_slice {
-    uint8_t addr[2][16]; /* side 0 is the initiator */
-    uint16_t port[2];
-    uint8_t ip, proto;
-    uint8_t flags;
-    uint8_t tcp_flags;
-    uint16_t app; /* for kt_rules_app_name(); what was known when the interval closed */
-    uint16_t retransmits;
-    uint32_t rtt_us;   /* handshake finished in this interval, else 0 */
-    uint32_t bytes[2]; /* by sending side, saturating */
-    uint32_t packets[2];
-};
-
 /* The value of one stream in an interval. */
 struct kt_sample {
     uint32_t stream; /* index into kt_interval.streams: grows, never renumbered */

@@ -4,7 +4,8 @@
  * counters and what identification needs, and hands out a record when it ends or is too old.
  *
  * Side 0 is the initiator: the sender of the first packet seen, or, when that packet is a SYN+ACK,
- * its receiver.
+ * its receiver. A flow that is met in its middle has no first packet: there the side with a port
+ * below 1024 is taken for the responder when the other's is not.
  */
 #ifndef KOTARE_FLOW_H
 #define KOTARE_FLOW_H
@@ -50,5 +51,80 @@ struct kt_flow_record {
 };
 
 const char *kt_flow_end_text(int end);
+
+/* ---- what a table hands over ---- */
+
+/* What one flow did in one interval. */
+enum kt_slice_flag {
+    KT_SLICE_NEW = 1,        /* the flow began in this interval */
+    KT_SLICE_UNANSWERED = 2, /* … and nothing came back in it */
+    KT_SLICE_REFUSED = 4,    /* SYN answered by RST, or an ICMP error */
+};
+struct kt_slice {
+    uint8_t addr[2][16]; /* side 0 is the initiator */
+    uint16_t port[2];
+    uint8_t ip, proto;
+    uint8_t flags;
+    uint8_t tcp_flags;
+    uint16_t app; /* for kt_rules_app_name(); what was known when the interval closed */
+    uint16_t retransmits;
+    uint32_t rtt_us;   /* handshake finished in this interval, else 0 */
+    uint32_t bytes[2]; /* by sending side, saturating */
+    uint32_t packets[2];
+};
+
+/* What was counted under one application, in an interval that is closed, belongs to another: its
+ * first payload came later. Move it, and every sum stays equal to the sum over the flows. */
+struct kt_relabel {
+    int64_t interval; /* its start */
+    uint16_t from, to; /* application numbers */
+    uint32_t packets, flows;
+    uint64_t bytes;
+};
+
+struct kt_flow_table;
+
+/* All that happened since the last one. Slices lie in the order of their first packet in the trace,
+ * whose position is in slice_seq: lists of several workers can be merged. */
+struct kt_harvest {
+    struct kt_flow_table *table;
+    struct kt_slice *slice;
+    uint64_t *slice_seq;
+    uint32_t slices, slice_cap;
+    struct kt_flow_record *record; /* flows that ended, in no order */
+    size_t records, record_cap;
+    struct kt_relabel *relabel;
+    size_t relabels, relabel_cap;
+    uint32_t *rest; /* with the last harvest: flows still in the table, by id; kt_flow_rest() */
+    uint32_t rests;
+    uint64_t flows; /* flows begun so far */
+    uint64_t evicted; /* flows that the memory cap ended early, so far */
+};
+
+/* ---- the table ---- */
+
+struct kt_flow_options {
+    const struct kt_rules *rules; /* must outlive the table */
+    uint32_t max_flows; /* 0: 2^20. About 600 bytes each, used only as flows come; when full, the
+                           flow that would time out first is ended */
+    int64_t interval;
+};
+
+/* One table belongs to one worker thread. */
+KT_MUST_USE int kt_flow_table_new(struct kt_flow_table **table, const struct kt_flow_options *opt,
+                                  struct kt_error *err);
+/* Packets as the pipeline gives them: decoded, all packets of a flow, in order. KT_ENOMEM. */
+KT_MUST_USE int kt_flow_table_packets(struct kt_flow_table *t, const struct kt_packet *p,
+                                      unsigned n);
+/* The interval that began at `start` ends now when `closes`: its slices are made, and flows that
+ * timed out are ended. With `last` the flows that are still there are listed in `rest`. Otherwise
+ * only the records that piled up are handed over. Give *harvest back with kt_harvest_done(). */
+KT_MUST_USE int kt_flow_table_tick(struct kt_flow_table *t, int64_t start, bool closes, bool last,
+                                   struct kt_harvest **harvest);
+/* Any thread. */
+void kt_harvest_done(struct kt_harvest *h);
+/* The record of harvest->rest[i]. */
+void kt_flow_rest(const struct kt_harvest *h, uint32_t i, struct kt_flow_record *record);
+void kt_flow_table_free(struct kt_flow_table *t);
 
 #endif

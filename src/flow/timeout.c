@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later
+ *
+ * When a flow is over. The time-outs are those of the expiry policy of libflowmanager's default and
+ * RFC 2722 practice; a wheel of seconds finds flows to look at, lazily: a flow stays in the bucket
+ * of an early guess, and is put on when its time has not come. */
+#include "internal.h"
+
+enum {
+    TIMEOUT_UNANSWERED = 30,
+    TIMEOUT_TCP = 600,
+    TIMEOUT_CLOSED = 10,
+    TIMEOUT_RESET = 5,
+    TIMEOUT_UDP = 120,
+    TIMEOUT_ICMP = 30,
+    TIMEOUT_OTHER = 60,
+};
+
+int64_t kt_flow_timeout(const struct flow *f)
+{
+    int s = TIMEOUT_OTHER;
+    switch (f->key.proto) {
+    case KT_PROTO_TCP:
+        if ((f->tcp_flags[0] | f->tcp_flags[1]) & KT_TCP_RST)
+            s = TIMEOUT_RESET;
+        else if (kt_flow_closed(f))
+            s = TIMEOUT_CLOSED;
+        else if (f->state & ST_SYN && f->packets[1] == 0)
+            s = TIMEOUT_UNANSWERED;
+        else
+            s = TIMEOUT_TCP;
+        break;
+    case KT_PROTO_UDP:
+        s = TIMEOUT_UDP;
+        break;
+    case KT_PROTO_ICMP:
+    case KT_PROTO_ICMPV6:
+        s = TIMEOUT_ICMP;
+        break;
+    default:
+        break;
+    }
+    return s * KT_SECOND;
+}
+
+void kt_wheel_add(struct kt_flow_table *t, uint32_t index)
+{
+    struct flow *f = &t->flow[index];
+    int64_t second = (f->last + kt_flow_timeout(f)) / WHEEL_TURN;
+    uint16_t bucket = (uint16_t)(second % WHEEL);
+    t->more[index].bucket = bucket;
+    f->older = t->wheel[bucket];
+    f->newer = NONE;
+    if (f->older != NONE)
+        t->flow[f->older].newer = index;
+    t->wheel[bucket] = index;
+}
+
+void kt_wheel_remove(struct kt_flow_table *t, uint32_t index)
+{
+    struct flow *f = &t->flow[index];
+    if (f->newer != NONE)
+        t->flow[f->newer].older = f->older;
+    else
+        t->wheel[t->more[index].bucket] = f->older;
+    if (f->older != NONE)
+        t->flow[f->older].newer = f->newer;
+}
+
+static enum kt_flow_end why_over(const struct flow *f)
+{
+    if ((f->tcp_flags[0] | f->tcp_flags[1]) & KT_TCP_RST)
+        return KT_FLOW_RESET;
+    return kt_flow_closed(f) ? KT_FLOW_CLOSED : KT_FLOW_IDLE;
+}
+
+static void look_at(struct kt_flow_table *t, uint16_t bucket, int64_t now)
+{
+    uint32_t index = t->wheel[bucket];
+    t->wheel[bucket] = NONE;
+    while (index != NONE) {
+        struct flow *f = &t->flow[index];
+        uint32_t next = f->older;
+        if (next != NONE)
+            __builtin_prefetch(&t->flow[next]);
+        bool over = f->last + kt_flow_timeout(f) <= now;
+        kt_wheel_add(t, index); /* the list was taken off: also a flow that ends needs a place */
+        if (over)
+            kt_flow_end(t, index, why_over(f));
+        index = next;
+    }
+}
+
+void kt_wheel_expire(struct kt_flow_table *t, int64_t now)
+{
+    int64_t second = now / WHEEL_TURN;
+    if (t->wheel_at < 0 || second - t->wheel_at >= WHEEL)
+        t->wheel_at = second - WHEEL + 1;
+    for (; t->wheel_at < second; t->wheel_at++)
+        look_at(t, (uint16_t)((uint64_t)t->wheel_at % WHEEL), now);
+    look_at(t, (uint16_t)((uint64_t)t->wheel_at % WHEEL), now);
+}
+
+uint32_t kt_wheel_first(const struct kt_flow_table *t)
+{
+    int64_t from = t->wheel_at < 0 ? 0 : t->wheel_at;
+    for (int i = 0; i < WHEEL; i++) {
+        uint32_t index = t->wheel[(uint64_t)(from + i) % WHEEL];
+        if (index != NONE)
+            return index;
+    }
+    return NONE;
+}
