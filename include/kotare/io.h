@@ -9,7 +9,8 @@
  *     while ((n = kt_reader_read(in, buf, sizeof buf, &err)) > 0) …
  *     kt_reader_close(in);
  *
- * A reader is used by one thread at a time. Each codec is one file in src/io and one line in its
+ * A reader is used by one thread at a time; packed input is unpacked by a thread of its own that
+ * runs at most 1 MiB ahead. Errors name the file and the byte of it, as packed. Each codec is one file in src/io and one line in its
  * table.
  */
 #ifndef KOTARE_IO_H
@@ -25,6 +26,9 @@ KT_MUST_USE int kt_reader_open(struct kt_reader **reader, const char *path, stru
  * end, or a negative code. What could be read before a fault is delivered first. */
 KT_MUST_USE ssize_t kt_reader_read(struct kt_reader *r, void *buf, size_t len,
                                    struct kt_error *err);
+/* The same, but returns as soon as there is anything: for what is written while it is read. */
+KT_MUST_USE ssize_t kt_reader_read_some(struct kt_reader *r, void *buf, size_t len,
+                                        struct kt_error *err);
 /* Bytes consumed from the file so far (packed), and the file's size or 0: for a progress bar.
  * May be called from another thread. */
 void kt_reader_progress(const struct kt_reader *r, uint64_t *done, uint64_t *total);
