@@ -9,6 +9,7 @@
 
 #include <kotare/flow.h>
 #include <kotare/series.h>
+#include <kotare/store.h>
 
 /* The value of one stream in an interval. */
 struct kt_sample {
@@ -33,5 +34,34 @@ struct kt_interval {
     size_t slice_count;
     int64_t first_interval; /* start of the first interval of the run */
 };
+
+/* ---- the collector ---- */
+
+struct kt_collect;
+
+struct kt_collect_options {
+    const struct kt_rules *rules; /* must outlive it */
+    struct kt_store *store;       /* points go there; may be NULL */
+    /* Each closed interval, in order. A non-zero result ends the run. May be NULL. */
+    int (*interval)(void *ctx, const struct kt_interval *interval);
+    /* Flows that ended, by id within a call of kt_collect_take(). May be NULL. */
+    int (*flows)(void *ctx, const struct kt_flow_record *flows, size_t n);
+    void *ctx;
+};
+
+KT_MUST_USE int kt_collect_new(struct kt_collect **c, const struct kt_collect_options *opt,
+                               struct kt_error *err);
+/* Takes what the workers' tables handed over at one tick; the result is the same whatever their
+ * number. The harvests still belong to the caller. `gap`: nothing is known of the time before. */
+KT_MUST_USE int kt_collect_take(struct kt_collect *c, int64_t start, int64_t length, bool closes,
+                                struct kt_harvest *const *harvest, unsigned n,
+                                struct kt_error *err);
+
+/* What was counted so far of an application; the sum over them is all traffic. */
+struct kt_app_total {
+    uint64_t bytes, packets, flows;
+};
+const struct kt_app_total *kt_collect_totals(const struct kt_collect *c); /* by app number */
+void kt_collect_free(struct kt_collect *c);
 
 #endif
