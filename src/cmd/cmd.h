@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later
+ *
+ * The program. A subcommand is one file and one line in main.c's table. */
+#ifndef KOTARE_CMD_H
+#define KOTARE_CMD_H
+
+#include <kotare/base.h>
+
+struct kt_command {
+    const char *name, *summary;
+    int (*run)(int argc, char **argv); /* argv[0] is the command's name; the exit code */
+};
+
+int kt_cmd_watch(int argc, char **argv);
+int kt_cmd_count(int argc, char **argv);
+
+/* options.c: "--name value", "--name=value" and flags, from one table. */
+enum kt_option_type { KT_OPTION_FLAG, KT_OPTION_TEXT, KT_OPTION_NUMBER };
+struct kt_option {
+    const char *name; /* without the dashes; NULL ends the table */
+    enum kt_option_type type;
+    void *value; /* bool *, const char **, uint64_t * */
+    const char *argument, *doc;
+};
+/* Moves what is no option to the front of argv[1 …] and returns how many there are, or a negative
+ * code with a sentence in *err. KT_ENOTFOUND means that --help was asked for. */
+int kt_options_parse(const struct kt_option *options, int argc, char **argv, struct kt_error *err);
+void kt_options_help(const struct kt_option *options, const char *usage, const char *about);
+
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "watch.h"
+#include <stdlib.h>
+#include <unistd.h>
+
+#define WIDTH 30
+
+void kt_report_progress(struct kt_watch *w, bool last)
+{
+    int64_t now = kt_monotonic();
+    if (w->quiet || (!last && now - w->shown < KT_SECOND / 5))
+        return;
+    w->shown = now;
+    uint64_t done = kt_count_get(&w->stats.bytes_done), total = kt_count_get(&w->stats.bytes_total);
+    char packets[KT_SIZE_TEXT], bytes[KT_SIZE_TEXT], bar[WIDTH * 3 + 1] = "";
+    double part = total ? (double)done / (double)total : 0;
+    part = last || part > 1 ? 1 : part;
+    for (int i = 0; total && i < WIDTH; i++)
+        strcat(bar, i < part * WIDTH ? "█" : "░");
+    fprintf(stderr, "\r%s %3.0f %%  %s packets  %s\033[K%s", bar, part * 100,
+            kt_count_text(kt_count_get(&w->stats.packets), packets),
+            kt_bytes_text(kt_count_get(&w->stats.bytes), bytes), last ? "\n" : "");
+}
+
+/* ---- JSON lines ---- */
+
+static struct kt_json begin(struct kt_watch *w, const char *type)
+{
+    kt_buf_clear(&w->line);
+    struct kt_json j = kt_json(&w->line);
+    kt_json_open(&j, '{');
+    kt_json_key(&j, "type");
+    kt_json_str(&j, type);
+    return j;
+}
+
+static void end(struct kt_watch *w, struct kt_json *j)
+{
+    kt_json_close(j, '}');
+    if (!w->line.failed)
+        puts(w->line.data);
+}
+
+static void text(struct kt_json *j, const char *key, const char *value)
+{
+    kt_json_key(j, key);
+    kt_json_str(j, value);
+}
+
+static void number(struct kt_json *j, const char *key, uint64_t value)
+{
+    kt_json_key(j, key);
+    kt_json_u64(j, value);
+}
+
+/* Nanoseconds do not fit a double: moments are strings, as in the HTTP API. */
+static void moment(struct kt_json *j, const char *key, int64_t ns)
+{
+    char buf[24];
+    snprintf(buf, sizeof buf, "%lld", (long long)ns);
+    text(j, key, buf);
+}
+
+void kt_report_flow(struct kt_watch *w, const struct kt_flow_record *r)
+{
+    const struct kt_label *label = kt_rules_label(w->rules, r->verdict.label);
+    char addr[KT_ADDR_TEXT], proto[16];
+    struct kt_json j = begin(w, "flow");
+    number(&j, "id", r->id);
+    moment(&j, "start", r->first);
+    moment(&j, "end", r->last);
+    text(&j, "proto", kt_proto_text(r->key.proto, proto));
+    text(&j, "client", kt_addr_text(r->key.addr[0], r->key.ip, addr));
+    number(&j, "client_port", r->key.port[0]);
+    text(&j, "server", kt_addr_text(r->key.addr[1], r->key.ip, addr));
+    number(&j, "server_port", r->key.port[1]);
+    text(&j, "app", label->name);
+    text(&j, "category", label->category);
+    text(&j, "rule", label->id);
+    number(&j, "confidence", r->verdict.confidence);
+    if (r->name_len) {
+        kt_json_key(&j, "name");
+        kt_json_strn(&j, r->name, r->name_len);
+    }
+    number(&j, "packets_up", r->packets[0]);
+    number(&j, "packets_down", r->packets[1]);
+    number(&j, "bytes_up", r->bytes[0]);
+    number(&j, "bytes_down", r->bytes[1]);
+    number(&j, "rtt_us", r->rtt_us);
+    number(&j, "retransmits", (uint64_t)r->retransmits[0] + r->retransmits[1]);
+    text(&j, "end_reason", kt_flow_end_text(r->end));
+    end(w, &j);
+}
+
+/* ---- the summary ---- */
+
+struct row {
+    const char *name, *category;
+    struct kt_app_total t;
+};
+
+static int by_bytes(const void *a, const void *b)
+{
+    const struct row *x = a, *y = b;
+    if (x->t.bytes != y->t.bytes)
+        return x->t.bytes > y->t.bytes ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+static size_t app_rows(const struct kt_watch *w, struct row *row)
+{
+    size_t n = 0;
+    const struct kt_app_total *t = kt_collect_totals(w->collect);
+    for (unsigned a = 0; a < kt_rules_apps(w->rules); a++)
+        if (t[a].packets)
+            row[n++] = (struct row){kt_rules_app_name(w->rules, a),
+                                    kt_rules_app_category(w->rules, a), t[a]};
+    qsort(row, n, sizeof *row, by_bytes);
+    return n;
+}
+
+static size_t category_rows(const struct row *app, size_t apps, struct row *row)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < apps; i++) {
+        size_t k = 0;
+        while (k < n && strcmp(row[k].name, app[i].category) != 0)
+            k++;
+        if (k == n)
+            row[n++] = (struct row){.name = app[i].category};
+        row[k].t.bytes += app[i].t.bytes;
+        row[k].t.packets += app[i].t.packets;
+        row[k].t.flows += app[i].t.flows;
+    }
+    qsort(row, n, sizeof *row, by_bytes);
+    return n;
+}
+
+static void table(const char *head, const struct row *row, size_t n, uint64_t all)
+{
+    printf("\n%-24s %12s %7s %10s %9s\n", head, "bytes", "share", "packets", "flows");
+    for (size_t i = 0; i < n; i++) {
+        char bytes[KT_SIZE_TEXT], packets[KT_SIZE_TEXT], flows[KT_SIZE_TEXT];
+        printf("%-24s %12s %6.1f%% %10s %9s\n", row[i].name, kt_bytes_text(row[i].t.bytes, bytes),
+               all ? 100.0 * (double)row[i].t.bytes / (double)all : 0,
+               kt_count_text(row[i].t.packets, packets), kt_count_text(row[i].t.flows, flows));
+    }
+}
+
+static uint64_t unknown_bytes(const struct kt_watch *w)
+{
+    const struct kt_app_total *t = kt_collect_totals(w->collect);
+    return t[kt_rules_label(w->rules, KT_LABEL_UNKNOWN_TCP)->app].bytes +
+           t[kt_rules_label(w->rules, KT_LABEL_UNKNOWN_UDP)->app].bytes;
+}
+
+static void people(struct kt_watch *w, const struct row *app, size_t apps,
+                   const struct row *category, size_t categories)
+{
+    uint64_t all = kt_count_get(&w->stats.bytes);
+    char a[KT_TIME_TEXT], b[KT_TIME_TEXT], bytes[KT_SIZE_TEXT], packets[KT_SIZE_TEXT],
+        flows[KT_SIZE_TEXT];
+    printf("%s packets, %s, %s flows; unknown %.1f %% of bytes\n%s to %s\n",
+           kt_count_text(kt_count_get(&w->stats.packets), packets), kt_bytes_text(all, bytes),
+           kt_count_text(w->flows, flows),
+           all ? 100.0 * (double)unknown_bytes(w) / (double)all : 0,
+           kt_time_text((int64_t)kt_count_get(&w->stats.first), 3, a),
+           kt_time_text((int64_t)kt_count_get(&w->stats.last), 3, b));
+    if (kt_count_get(&w->stats.lost))
+        printf("%llu packets were lost before they could be read\n",
+               (unsigned long long)kt_count_get(&w->stats.lost));
+    if (w->evicted)
+        printf("%llu flows were ended early: the table was full\n", (unsigned long long)w->evicted);
+    table("application", app, apps, all);
+    table("category", category, categories, all);
+    printf("\n%zu event%s\n", w->event_count, w->event_count == 1 ? "" : "s");
+    for (size_t i = 0; i < w->event_count; i++) {
+        const struct kt_event *e = &w->events[i];
+        printf("  %s  %-8s %s (%.0f %% sure)\n", kt_time_text(e->began, 0, a), e->kind, e->title,
+               e->confidence * 100);
+    }
+}
+
+static void machines(struct kt_watch *w, const struct row *app, size_t apps,
+                     const struct row *category, size_t categories)
+{
+    struct kt_json j;
+    for (size_t i = 0; i < apps + categories; i++) {
+        const struct row *r = i < apps ? &app[i] : &category[i - apps];
+        j = begin(w, i < apps ? "application" : "category");
+        text(&j, "name", r->name);
+        if (i < apps)
+            text(&j, "category", r->category);
+        number(&j, "bytes", r->t.bytes);
+        number(&j, "packets", r->t.packets);
+        number(&j, "flows", r->t.flows);
+        end(w, &j);
+    }
+    for (size_t i = 0; i < w->event_count; i++) {
+        const struct kt_event *e = &w->events[i];
+        j = begin(w, "event");
+        number(&j, "id", i + 1);
+        text(&j, "kind", e->kind);
+        text(&j, "title", e->title);
+        moment(&j, "began", e->began);
+        moment(&j, "noticed", e->noticed);
+        kt_json_key(&j, "ended");
+        if (e->ended) {
+            char buf[24];
+            snprintf(buf, sizeof buf, "%lld", (long long)e->ended);
+            kt_json_str(&j, buf);
+        } else {
+            kt_json_null(&j);
+        }
+        kt_json_key(&j, "confidence");
+        kt_json_f64(&j, e->confidence);
+        kt_json_key(&j, "severity");
+        kt_json_f64(&j, e->severity);
+        text(&j, "filter", e->filter);
+        /* the detector wrote JSON itself */
+        kt_json_key(&j, "causes");
+        kt_buf_str(&w->line, e->causes ? e->causes : "[]");
+        end(w, &j);
+    }
+    j = begin(w, "summary");
+    number(&j, "packets", kt_count_get(&w->stats.packets));
+    number(&j, "bytes", kt_count_get(&w->stats.bytes));
+    number(&j, "flows", w->flows);
+    number(&j, "unknown_bytes", unknown_bytes(w));
+    number(&j, "not_ip", kt_count_get(&w->stats.not_ip));
+    number(&j, "malformed", kt_count_get(&w->stats.malformed));
+    number(&j, "lost", kt_count_get(&w->stats.lost));
+    number(&j, "evicted", w->evicted);
+    moment(&j, "first", (int64_t)kt_count_get(&w->stats.first));
+    moment(&j, "last", (int64_t)kt_count_get(&w->stats.last));
+    if (w->warning[0])
+        text(&j, "warning", w->warning);
+    end(w, &j);
+}
+
+void kt_report_summary(struct kt_watch *w)
+{
+    unsigned apps = kt_rules_apps(w->rules);
+    struct row *app = calloc(2 * (size_t)apps + 1, sizeof *app);
+    if (!app)
+        return;
+    size_t n = app_rows(w, app);
+    size_t categories = category_rows(app, n, app + apps);
+    (w->json ? machines : people)(w, app, n, app + apps, categories);
+    fflush(stdout);
+    free(app);
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "watch.h"
+#include "plugins.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static struct kt_flag stop; /* the program's, not a library's: a signal handler needs it */
+
+static void on_signal(int number)
+{
+    (void)number;
+    kt_flag_set(&stop);
+}
+
+/* ---- the pipeline's worker side ---- */
+
+static void *worker_new(void *ctx, unsigned number)
+{
+    (void)number;
+    struct kt_watch *w = ctx;
+    struct kt_flow_table *t;
+    struct kt_flow_options opt = {.rules = w->rules,
+                                  .max_flows = (1u << 20) / w->pipeline.workers,
+                                  .interval = w->pipeline.interval};
+    return kt_flow_table_new(&t, &opt, NULL) == KT_OK ? t : NULL;
+}
+
+static int worker_packets(void *worker, const struct kt_packet *p, unsigned n)
+{
+    return kt_flow_table_packets(worker, p, n);
+}
+
+static int worker_tick(void *worker, const struct kt_tick *tick, void **result)
+{
+    struct kt_harvest *h;
+    int rc = kt_flow_table_tick(worker, tick->start, tick->closes, tick->last, &h);
+    *result = h;
+    return rc;
+}
+
+static void worker_free(void *worker)
+{
+    kt_flow_table_free(worker);
+}
+
+static void result_free(void *result)
+{
+    kt_harvest_done(result);
+}
+
+/* ---- the reporter side ---- */
+
+static struct kt_flow_label label_of(void *ctx, unsigned label)
+{
+    const struct kt_label *l = kt_rules_label(ctx, label);
+    return (struct kt_flow_label){l->name, l->category, l->id};
+}
+
+static int on_flows(void *ctx, const struct kt_flow_record *flows, size_t n)
+{
+    struct kt_watch *w = ctx;
+    if (w->json)
+        for (size_t i = 0; i < n; i++)
+            kt_report_flow(w, &flows[i]);
+    return kt_store_add_flows(w->store, flows, n, label_of, w->rules, &w->fault);
+}
+
+static char *copy(const char *text)
+{
+    return text ? strdup(text) : NULL;
+}
+
+/* Keeps the newest state of each event: for the summary, and under its number in the store. */
+static int on_event(void *ctx, const struct kt_event *event)
+{
+    struct kt_watch *w = ctx;
+    size_t at = (size_t)event->id - 1;
+    if (event->id == 0 || at > w->event_count)
+        return KT_EINVAL;
+    if (at == w->event_count) {
+        if (at == w->event_cap) {
+            size_t cap = at ? at * 2 : 64;
+            struct kt_event *events = realloc(w->events, cap * sizeof *events);
+            if (events)
+                w->events = events;
+            uint64_t *ids = realloc(w->event_store_id, cap * sizeof *ids);
+            if (ids)
+                w->event_store_id = ids;
+            if (!events || !ids)
+                return KT_ENOMEM;
+            w->event_cap = cap;
+        }
+        w->events[at] = (struct kt_event){0};
+        w->event_store_id[at] = 0;
+        w->event_count++;
+    }
+    kt_event_fini(&w->events[at]);
+    struct kt_event *e = &w->events[at];
+    *e = *event;
+    e->causes = copy(event->causes);
+    e->filter = copy(event->filter);
+    e->streams = copy(event->streams);
+    e->id = w->event_store_id[at];
+    int rc = kt_store_put_event(w->store, e, &w->fault);
+    w->event_store_id[at] = e->id;
+    return rc;
+}
+
+static int on_interval(void *ctx, const struct kt_interval *interval)
+{
+    struct kt_watch *w = ctx;
+    return kt_detect_step(w->detect, interval, on_event, w);
+}
+
+static int commit(struct kt_watch *w, bool now)
+{
+    int64_t t = kt_monotonic();
+    if (!now && t - w->committed < KT_SECOND)
+        return KT_OK;
+    w->committed = t;
+    int rc = kt_store_commit(w->store, &w->fault);
+    if (rc == KT_OK && w->web)
+        kt_web_changed(w->web);
+    return rc;
+}
+
+static int report(void *ctx, const struct kt_tick *tick, void **results, unsigned n)
+{
+    struct kt_watch *w = ctx;
+    struct kt_harvest *h[KT_WORKERS_MAX];
+    w->flows = w->evicted = 0;
+    for (unsigned i = 0; i < n; i++) {
+        h[i] = results[i];
+        w->flows += h[i]->flows;
+        w->evicted += h[i]->evicted;
+    }
+    kt_count_set(&w->flows_shared, w->flows);
+    int rc = kt_collect_take(w->collect, tick->start, tick->length, tick->closes, h, n, &w->fault);
+    for (unsigned i = 0; i < n; i++)
+        kt_harvest_done(h[i]);
+    if (rc == KT_OK && tick->last)
+        rc = kt_detect_end(w->detect, on_event, w);
+    if (rc == KT_OK)
+        rc = commit(w, tick->last);
+    kt_report_progress(w, tick->last);
+    return rc;
+}
+
+static const struct kt_pipeline_ops ops = {.worker_new = worker_new,
+                                           .packets = worker_packets,
+                                           .tick = worker_tick,
+                                           .report = report,
+                                           .result_free = result_free,
+                                           .worker_free = worker_free};
+
+/* ---- the page's view of the run ---- */
+
+static void status(void *ctx, struct kt_web_status *s)
+{
+    struct kt_watch *w = ctx;
+    *s = (struct kt_web_status){.done = kt_count_get(&w->done),
+                                .bytes_done = kt_count_get(&w->stats.bytes_done),
+                                .bytes_total = kt_count_get(&w->stats.bytes_total),
+                                .packets = kt_count_get(&w->stats.packets),
+                                .bytes = kt_count_get(&w->stats.bytes),
+                                .flows = kt_count_get(&w->flows_shared),
+                                .lost = kt_count_get(&w->stats.lost),
+                                .not_ip = kt_count_get(&w->stats.not_ip),
+                                .malformed = kt_count_get(&w->stats.malformed),
+                                .first = (int64_t)kt_count_get(&w->stats.first),
+                                .last = (int64_t)kt_count_get(&w->stats.last),
+                                .interval = w->pipeline.interval,
+                                .workers = w->pipeline.workers};
+    s->live = kt_source_is_live(w->pipeline.registry, w->pipeline.inputs[0]);
+    size_t at = 0;
+    for (unsigned i = 0; i < w->pipeline.input_count && at < sizeof s->input; i++)
+        at += (size_t)snprintf(s->input + at, sizeof s->input - at, "%s%s", i ? ", " : "",
+                               w->pipeline.inputs[i]);
+    if (s->done) /* set before done, and never after */
+        memcpy(s->warning, w->warning, sizeof s->warning);
+}
+
+/* ---- start and end ---- */
+
+static const char *app_name(void *ctx, unsigned app)
+{
+    return kt_rules_app_name(ctx, app);
+}
+
+static int start(struct kt_watch *w)
+{
+    struct kt_error *err = &w->fault;
+    int rc = kt_rules_load_builtin(&w->rules, err);
+    if (rc == KT_OK)
+        rc = kt_store_open(&w->store, w->store_path, KT_STORE_WRITE, err);
+    if (rc == KT_OK)
+        rc = kt_detect_new(&w->detect,
+                           &(struct kt_detect_options){.app_name = app_name, .ctx = w->rules}, err);
+    if (rc == KT_OK)
+        rc = kt_collect_new(&w->collect,
+                            &(struct kt_collect_options){.rules = w->rules,
+                                                         .store = w->store,
+                                                         .interval = on_interval,
+                                                         .flows = on_flows,
+                                                         .ctx = w},
+                            err);
+    char interval[24];
+    snprintf(interval, sizeof interval, "%lld", (long long)w->pipeline.interval);
+    if (rc == KT_OK)
+        rc = kt_store_put_meta(w->store, "interval_ns", interval, err);
+    if (rc == KT_OK)
+        rc = kt_store_put_meta(w->store, "input", w->pipeline.inputs[0], err);
+    if (rc == KT_OK)
+        rc = kt_store_commit(w->store, err);
+    if (rc == KT_OK && !w->once) {
+        rc = kt_web_start(&w->web,
+                          &(struct kt_web_options){.listen = w->listen,
+                                                   .store_path = kt_store_path(w->store),
+                                                   .status = status,
+                                                   .ctx = w},
+                          err);
+        if (rc == KT_OK)
+            fprintf(stderr, "page: %s\n", kt_web_url(w->web));
+    }
+    return rc;
+}
+
+static void finish(struct kt_watch *w)
+{
+    kt_web_stop(w->web);
+    kt_collect_free(w->collect);
+    kt_detect_free(w->detect);
+    kt_store_close(w->store);
+    kt_rules_free(w->rules);
+    for (size_t i = 0; i < w->event_count; i++)
+        kt_event_fini(&w->events[i]);
+    free(w->events);
+    free(w->event_store_id);
+    kt_buf_free(&w->line);
+}
+
+static int run(struct kt_watch *w)
+{
+    struct kt_error err = {0};
+    int rc = start(w);
+    if (rc == KT_OK) {
+        rc = kt_pipeline_run(&w->pipeline, &ops, w, &w->stats, &err);
+        if (rc < 0 && !err.code)
+            err = w->fault;
+        if (rc < 0)
+            snprintf(w->warning, sizeof w->warning, "%s",
+                     err.text[0] ? err.text : kt_code_name(rc));
+        if (rc < 0) /* what was good before the fault is kept and shown */
+            (void)!kt_store_commit(w->store, NULL);
+        kt_count_set(&w->done, 1);
+        if (w->web)
+            kt_web_changed(w->web);
+        kt_report_summary(w);
+    } else {
+        snprintf(w->warning, sizeof w->warning, "%s", w->fault.text);
+    }
+    if (w->warning[0])
+        fprintf(stderr, "kotare: %s\n", w->warning);
+    if (w->web && !kt_flag_get(&stop)) {
+        fprintf(stderr, "the page stays at %s until Ctrl-C\n", kt_web_url(w->web));
+        while (!kt_flag_get(&stop))
+            usleep(100000);
+    }
+    finish(w);
+    return kt_code_exit(rc);
+}
+
+int kt_cmd_watch(int argc, char **argv)
+{
+    uint64_t workers = 1, seconds = 1;
+    struct kt_watch w = {.listen = "127.0.0.1:8470"};
+    const struct kt_option options[] = {
+        {"store", KT_OPTION_TEXT, &w.store_path, "FILE", "keep everything in this file"},
+        {"listen", KT_OPTION_TEXT, &w.listen, "ADDR:PORT", "where the page is (127.0.0.1:8470)"},
+        {"workers", KT_OPTION_NUMBER, &workers, "N", "threads that work on packets (1)"},
+        {"interval", KT_OPTION_NUMBER, &seconds, "SECONDS", "length of an interval (1)"},
+        {"filter", KT_OPTION_TEXT, &w.pipeline.filter, "BPF", "live: which packets to capture"},
+        {"once", KT_OPTION_FLAG, &w.once, NULL, "end after the summary; no page"},
+        {"json", KT_OPTION_FLAG, &w.json, NULL, "one JSON object a line, each with a type"},
+        {0}};
+    struct kt_error err = {0};
+    int n = kt_options_parse(options, argc, argv, &err);
+    if (n > 0 && (workers < 1 || workers > KT_WORKERS_MAX || seconds < 1 || seconds > 86400))
+        n = kt_fail(&err, KT_EINVAL, 0, "--workers goes from 1 to %d, --interval from 1 to 86400",
+                    KT_WORKERS_MAX);
+    if (n <= 0) {
+        if (err.code)
+            fprintf(stderr, "kotare watch: %s\n", err.text);
+        else
+            kt_options_help(options, "watch INPUT… [OPTIONS]",
+                            "Reads captures (pcap, pcapng; packed or not; - is standard input) or "
+                            "an interface,\nfinds flows, applications and events, and shows them "
+                            "on a page.");
+        return n != KT_ENOTFOUND;
+    }
+    w.pipeline.registry = kt_builtin_registry();
+    w.pipeline.inputs = (const char *const *)(argv + 1);
+    w.pipeline.input_count = (unsigned)n;
+    w.pipeline.workers = (unsigned)workers;
+    w.pipeline.interval = (int64_t)seconds * KT_SECOND;
+    w.pipeline.stop = &stop;
+    w.quiet = w.json || !isatty(STDERR_FILENO);
+    signal(SIGPIPE, SIG_IGN);
+    struct sigaction act = {.sa_handler = on_signal};
+    sigaction(SIGINT, &act, NULL);
+    sigaction(SIGTERM, &act, NULL);
+    return run(&w);
+}

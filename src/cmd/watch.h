@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later
+ *
+ * The main job: from the inputs through every room to the page. watch.c runs it, report.c tells
+ * people and machines what came out. */
+#ifndef KOTARE_CMD_WATCH_H
+#define KOTARE_CMD_WATCH_H
+
+#include "cmd.h"
+#include <kotare/collect.h>
+#include <kotare/detect.h>
+#include <kotare/pipeline.h>
+#include <kotare/web.h>
+#include <stdio.h>
+
+struct kt_watch {
+    /* what was asked for */
+    struct kt_pipeline_options pipeline;
+    const char *store_path, *listen;
+    bool once, json, quiet;
+    /* the rooms */
+    struct kt_rules *rules;
+    struct kt_store *store;
+    struct kt_collect *collect;
+    struct kt_detect *detect;
+    struct kt_web *web;
+    struct kt_pipeline_stats stats;
+    struct kt_error fault; /* of an op, or of an input */
+    /* what the events were, by the detector's number */
+    struct kt_event *events;
+    uint64_t *event_store_id;
+    size_t event_count, event_cap;
+    uint64_t flows, evicted;
+    uint64_t flows_shared; /* the same, for the web's threads */
+    uint64_t done;
+    char warning[512];
+    int64_t committed, shown, began; /* monotonic */
+    struct kt_buf line;
+};
+
+void kt_report_progress(struct kt_watch *w, bool last);
+void kt_report_flow(struct kt_watch *w, const struct kt_flow_record *r);
+void kt_report_summary(struct kt_watch *w);
+
+#endif
