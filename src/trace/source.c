@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "internal.h"
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+bool kt_link_known(unsigned link)
+{
+    switch (link) {
+    case KT_LINK_NULL:
+    case KT_LINK_ETHERNET:
+    case KT_LINK_PPP:
+    case KT_LINK_RAW_BSD:
+    case KT_LINK_RAW_OPENBSD:
+    case KT_LINK_PPP_SERIAL:
+    case KT_LINK_PPP_ETHER:
+    case KT_LINK_RAW:
+    case KT_LINK_CHDLC:
+    case KT_LINK_IEEE80211:
+    case KT_LINK_LOOP:
+    case KT_LINK_LINUX_SLL:
+    case KT_LINK_RADIOTAP:
+    case KT_LINK_IPV4:
+    case KT_LINK_IPV6:
+    case KT_LINK_LINUX_SLL2:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* The plug-in that a URI's scheme names; *what is what follows the colon. */
+static const struct kt_source_ops *by_scheme(const struct kt_registry *registry, const char *uri,
+                                             const char **what)
+{
+    const char *colon = strchr(uri, ':');
+    if (!colon)
+        return NULL;
+    for (const struct kt_source_ops *const *o = registry->sources; *o; o++) {
+        if (strlen((*o)->name) == (size_t)(colon - uri) &&
+            strncmp((*o)->name, uri, (size_t)(colon - uri)) == 0) {
+            *what = colon + 1;
+            return *o;
+        }
+    }
+    return NULL;
+}
+
+static const struct kt_source_ops *live_ops(const struct kt_registry *registry)
+{
+    for (const struct kt_source_ops *const *o = registry->sources; *o; o++)
+        if ((*o)->flags & KT_SOURCE_LIVE)
+            return *o;
+    return NULL;
+}
+
+static bool is_interface(const char *name)
+{
+    return access(name, F_OK) != 0 && if_nametoindex(name) != 0;
+}
+
+bool kt_source_is_live(const struct kt_registry *registry, const char *uri)
+{
+    const char *what;
+    const struct kt_source_ops *o = by_scheme(registry, uri, &what);
+    if (o)
+        return o->flags & KT_SOURCE_LIVE;
+    return live_ops(registry) && is_interface(uri);
+}
+
+static const struct kt_source_ops *by_first_bytes(const struct kt_registry *registry,
+                                                  const uint8_t *head, size_t len)
+{
+    for (const struct kt_source_ops *const *o = registry->sources; *o; o++)
+        if ((*o)->probe && (*o)->probe(head, len))
+            return *o;
+    return NULL;
+}
+
+static int open_file(struct kt_source *s, const struct kt_registry *registry, const char *path,
+                     const struct kt_source_options *opt, struct kt_error *err)
+{
+    uint8_t head[64];
+    int rc = kt_reader_open(&s->reader, path, err);
+    if (rc < 0)
+        return rc;
+    struct kt_window *w = &s->window;
+    rc = kt_window_init(w, s->reader, opt->blocks, err);
+    if (rc < 0)
+        return rc;
+    rc = kt_window_need(w, 1, err);
+    if (rc == KT_END)
+        return kt_fail(err, KT_ETRUNCATED, 0, "%s: the file is empty", path);
+    if (rc < 0)
+        return rc;
+    size_t len = w->end < sizeof head ? w->end : sizeof head;
+    memcpy(head, w->block->data, len);
+    if (!s->ops)
+        s->ops = by_first_bytes(registry, head, len);
+    if (!s->ops)
+        return kt_fail(err, KT_EUNSUPPORTED, 0,
+                       "%s: at byte 0: this is no trace format known here (it begins %02x %02x "
+                       "%02x %02x)",
+                       path, head[0], len > 1 ? head[1] : 0, len > 2 ? head[2] : 0,
+                       len > 3 ? head[3] : 0);
+    return s->ops->open(s, path, opt, err);
+}
+
+int kt_source_open(struct kt_source **src, const struct kt_registry *registry, const char *uri,
+                   const struct kt_source_options *opt, struct kt_error *err)
+{
+    static const struct kt_source_options defaults;
+    const char *what = uri;
+    *src = NULL;
+    struct kt_source *s = calloc(1, sizeof *s);
+    if (!s)
+        return kt_fail(err, KT_ENOMEM, 0, "no memory to open %s", uri);
+    snprintf(s->name, sizeof s->name, "%s", uri);
+    s->ops = by_scheme(registry, uri, &what);
+    if (!s->ops && is_interface(uri))
+        s->ops = live_ops(registry);
+    opt = opt ? opt : &defaults;
+    int rc = s->ops && s->ops->flags & KT_SOURCE_LIVE ? s->ops->open(s, what, opt, err)
+                                                       : open_file(s, registry, what, opt, err);
+    if (rc < 0) {
+        kt_source_close(s);
+        return rc;
+    }
+    *src = s;
+    return KT_OK;
+}
+
+int kt_source_read(struct kt_source *s, struct kt_batch *batch, struct kt_error *err)
+{
+    batch->n = 0;
+    batch->block = NULL;
+    int rc = s->ops->read(s, batch, err);
+    for (unsigned i = 0; i < batch->n; i++)
+        batch->packet[i].seq = s->seq++;
+    kt_count_set(&s->received, s->seq);
+    return rc;
+}
+
+void kt_source_stats(const struct kt_source *s, struct kt_trace_stats *stats)
+{
+    *stats = (struct kt_trace_stats){.received = kt_count_get(&s->received)};
+    if (s->reader)
+        kt_reader_progress(s->reader, &stats->bytes_done, &stats->bytes_total);
+    if (s->ops->stats)
+        s->ops->stats(s, stats);
+}
+
+unsigned kt_source_flags(const struct kt_source *s)
+{
+    return s->ops->flags;
+}
+
+const char *kt_source_name(const struct kt_source *s)
+{
+    return s->name;
+}
+
+const char *kt_source_format(const struct kt_source *s)
+{
+    return s->ops->name;
+}
+
+void kt_source_close(struct kt_source *s)
+{
+    if (!s)
+        return;
+    if (s->ops && s->ops->close)
+        s->ops->close(s);
+    kt_window_fini(&s->window);
+    kt_reader_close(s->reader);
+    free(s);
+}
