@@ -68,7 +68,8 @@ static void twice(struct expr_parser *p, const struct expr_operand *left, uint32
     struct expr_ins *copy = expr_alloc(p, n * sizeof *copy);
     if (!copy)
         return;
-    memcpy(copy, p->out->code + right, n * sizeof *copy);
+    if (n)
+        memcpy(copy, p->out->code + right, n * sizeof *copy);
     struct kt_expr part = {.code = copy, .n = n, .depth = p->out->depth};
     p->out->n = right;
     p->depth -= n > 0;
