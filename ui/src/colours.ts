@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+// A colour for each name, the same in every view and on every day. The hues are told apart with the
+// common kinds of colour blindness, and neighbours differ in lightness too.
+const PALETTE = [
+  '#1f77b8', '#e8a33d', '#0b9a77', '#d688b5', '#64b9e6', '#d1602b', '#7459a8', '#a9b13f',
+  '#8a5a44', '#46bcae', '#b23a62', '#ecc66f', '#5c7f3b', '#a79fe0', '#3f6f8c', '#e58f7b',
+];
+const GREYS: Record<string, string> = { other: '#9aa3ab', unknown: '#7c858d', 'unknown tcp': '#767f88', 'unknown udp': '#98a1a9', 'no payload': '#b4bbc1' };
+
+// Names that are common enough to deserve a colour of their own.
+const KNOWN: Record<string, number> = {
+  tls: 0, https: 0, http: 1, dns: 2, smtp: 3, 'http/3': 4, quic: 4, bittorrent: 5, ssh: 6, ntp: 7,
+  postgresql: 8, mqtt: 9, redis: 10, sip: 11, icmp: 12, rtp: 13, 'http/2': 14, ftp: 15,
+  web: 0, 'file sharing': 5, databases: 8, services: 2, mail: 3, 'remote access': 6, messaging: 9, network: 12,
+  down: 0, up: 1, '': 0,
+};
+
+const given = new Map<string, string>();
+
+function hash(text: string): number {
+  let h = 2166136261;
+  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 16777619);
+  return (h ^ (h >>> 15)) >>> 0;
+}
+
+export function colourOf(name: string): string {
+  const key = name.toLowerCase();
+  const grey = GREYS[key];
+  if (grey) return grey;
+  const known = KNOWN[key];
+  if (known !== undefined) return PALETTE[known]!;
+  let colour = given.get(key);
+  if (!colour) {
+    // The first free place after the hash; when all are taken, the hash itself.
+    const taken = new Set(given.values());
+    const start = hash(key) % PALETTE.length;
+    colour = PALETTE[start]!;
+    for (let i = 0; i < PALETTE.length; i++) {
+      const next = PALETTE[(start + i) % PALETTE.length]!;
+      if (!taken.has(next)) {
+        colour = next;
+        break;
+      }
+    }
+    given.set(key, colour);
+  }
+  return colour;
+}
