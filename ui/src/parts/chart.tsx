@@ -107,7 +107,8 @@ export function Chart(props: Props) {
     <div class="chart">
       <EventLane events={events} geometry={geometry} end={lastTime(data)} />
       <div class="plot" tabIndex={0} role="application" aria-roledescription="chart" aria-label={props.label}
-           aria-describedby="chart-keys" onKeyDown={onKey} ref={box} onDblClick={props.onReset}>
+           aria-describedby="chart-keys" onKeyDown={onKey} onDblClick={props.onReset}>
+        <div ref={box} />
         {at !== null && geometry && data.times[at] !== undefined &&
           <Readout {...props} at={at} geometry={geometry} />}
       </div>

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { address, ApiError, useApi, type Flow, type Flows } from '../api';
+import { bounds, change, route, shown, tick } from '../route';
+import { status } from '../live';
+import { zone } from '../settings';
+import { useStore } from '../store';
+import { bytes, clock, count, duration, si } from '../units';
+import { Empty, Failure, Loading, Swatch } from '../parts/common';
+import { Drawer } from '../parts/drawer';
+import { SortHead } from '../parts/sort';
+
+const PAGE = 100;
+const EXAMPLES = ['app == "DNS"', 'bytes > 1000000', 'client == 10.0.0.0/8', 'server_port == 443 and proto == "tcp"',
+  'rtt_us > 50000', 'retransmits > 0', 'not category == "Web"'];
+export const endpoint = (host: string, port: number) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`);
+
+export function FlowsView() {
+  const r = useStore(route);
+  useStore(status);
+  useStore(zone);
+  const s = shown(r);
+  const filter = r.params.filter ?? '';
+  const sort = r.params.sort ?? 'start', up = (r.params.order ?? 'asc') === 'asc';
+  const page = Math.max(0, Number(r.params.page ?? 1) - 1) || 0;
+  const url = address('flows', { filter, sort, order: up ? 'asc' : 'desc', offset: page * PAGE, limit: PAGE, ...bounds(s) });
+  const reply = useApi<Flows>(url, tick(s));
+  const wrong = reply.error?.status === 400 ? reply.error : undefined;
+  const flows = reply.data?.flows ?? [];
+  const open = flows.find((f) => f.id === r.params.flow);
+  const total = reply.data?.total ?? 0;
+  return (
+    <section class="card" aria-label="Flows">
+      <FilterBox filter={filter} error={wrong} />
+      {reply.error && !wrong && <Failure error={reply.error} what="The flows" />}
+      {!reply.data && !reply.error && <Loading label="Loading the flows" />}
+      {reply.data && !wrong && (total === 0
+        ? <Empty title="No flow matches">{filter ? 'No flow of this window matches the filter.' : 'In this window nothing was seen.'}</Empty>
+        : <Table flows={flows} sort={sort} up={up} stale={reply.loading && reply.url !== url} openId={open?.id} />)}
+      {reply.data && !wrong && total > 0 && <Pager page={page} total={total} shown={flows.length} />}
+      {open && <Drawer flow={open} onClose={() => change({ flow: '' }, true)} />}
+    </section>
+  );
+}
+
+function FilterBox({ filter, error }: { filter: string; error: ApiError | undefined }) {
+  const [text, setText] = useState(filter);
+  const input = useRef<HTMLInputElement>(null);
+  useEffect(() => setText(filter), [filter]);
+  useEffect(() => {
+    const slash = (e: KeyboardEvent) => {
+      const inField = /^(INPUT|TEXTAREA|SELECT)$/.test((e.target as Element).tagName);
+      if (e.key !== '/' || inField || e.ctrlKey || e.metaKey) return;
+      e.preventDefault();
+      input.current?.focus();
+    };
+    document.addEventListener('keydown', slash);
+    return () => document.removeEventListener('keydown', slash);
+  }, []);
+  const apply = (value: string) => change({ filter: value.trim(), page: '', flow: '' });
+  return (
+    <form class="filter" role="search" onSubmit={(e) => { e.preventDefault(); apply(text); }}>
+      <label for="filter">Filter</label>
+      <div class="line">
+        <input id="filter" ref={input} type="text" value={text} spellcheck={false} autocomplete="off" autocapitalize="off"
+               placeholder='app == "DNS" and bytes > 1000' aria-invalid={error ? true : undefined}
+               aria-describedby={error ? 'filter-error' : 'filter-help'} onInput={(e) => setText(e.currentTarget.value)} />
+        <button type="submit" class="primary">Apply</button>
+        {(filter || text) && <button type="button" onClick={() => { setText(''); apply(''); }}>Clear</button>}
+      </div>
+      {error
+        ? <p id="filter-error" class="error" role="alert">{error.message}</p>
+        : <p id="filter-help" class="examples"><span class="muted">Try</span>{' '}
+            {EXAMPLES.map((x) => <button type="button" class="chip" key={x} onClick={() => apply(x)}>{x}</button>)}</p>}
+    </form>
+  );
+}
+
+const HEADS: [string, string, string, 'asc' | 'desc'][] = [
+  ['start', 'Start', '', 'asc'], ['client', 'Client', '', 'asc'], ['server', 'Server', '', 'asc'], ['app', 'Application', '', 'asc'],
+  ['bytes', 'Bytes', 'num', 'desc'], ['duration', 'Duration', 'num p2', 'desc'], ['rtt_us', 'Round trip', 'num p3', 'desc'],
+  ['retransmits', 'Retransmitted', 'num p4', 'desc'],
+];
+
+function Table({ flows, sort, up, stale, openId }: { flows: Flow[]; sort: string; up: boolean; stale: boolean; openId: string | undefined }) {
+  const most = Math.max(1, ...flows.map((f) => f.bytes));
+  // Arrow keys walk through the rows.
+  const walk = (e: KeyboardEvent) => {
+    if (e.key !== 'ArrowDown' && e.key !== 'ArrowUp') return;
+    const buttons = [...(e.currentTarget as Element).querySelectorAll<HTMLElement>('.open')];
+    const i = buttons.indexOf(document.activeElement as HTMLElement);
+    if (i < 0) return;
+    e.preventDefault();
+    buttons[i + (e.key === 'ArrowDown' ? 1 : -1)]?.focus();
+  };
+  return (
+    <div class="scroll">
+      <table class={`rows flows ${stale ? 'stale' : ''}`}>
+        <thead><tr>{HEADS.map(([key, text, cls, first]) => (
+          <SortHead key={key} field={key} cls={cls} sort={sort} up={up} first={first}>{text}</SortHead>))}</tr></thead>
+        <tbody onKeyDown={walk}>
+          {flows.map((f) => (
+            <tr key={f.id} class={f.id === openId ? 'chosen' : ''} onClick={() => change({ flow: f.id }, true)}>
+              <td class="mono"><button type="button" class="open" aria-haspopup="dialog"
+                  aria-label={`${clock(f.start, 3)}, ${f.app}, ${f.client} to ${f.server}: details`}>{clock(f.start, 3)}</button></td>
+              <td class="mono">{f.client}<span class="port">:{f.client_port}</span></td>
+              <td class="mono">{f.server}<span class="port">:{f.server_port}/{f.proto}</span>{f.name && <span class="host">{f.name}</span>}</td>
+              <td><Swatch name={f.app} />{f.app}</td>
+              <td class="num"><span class="weight" aria-hidden="true"><span style={{ width: `${(f.bytes / most) * 100}%` }} /></span>{bytes(f.bytes)}</td>
+              <td class="num p2">{duration(f.duration / 1e9)}</td>
+              <td class="num p3">{f.rtt_us ? duration(f.rtt_us / 1e6) : '–'}</td>
+              <td class="num p4">{f.retransmits ? si(f.retransmits) : '–'}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Pager({ page, total, shown: n }: { page: number; total: number; shown: number }) {
+  const pages = Math.ceil(total / PAGE);
+  const to = (p: number) => change({ page: p ? String(p + 1) : '', flow: '' });
+  return (
+    <nav class="pager" aria-label="Pages">
+      <span role="status">{n ? `${count(page * PAGE + 1)} – ${count(page * PAGE + n)}` : 'None'} of {count(total)} flows</span>
+      <span class="tools">
+        <button type="button" disabled={page === 0} onClick={() => to(0)} aria-label="First page">⇤</button>
+        <button type="button" disabled={page === 0} onClick={() => to(page - 1)}>← Previous</button>
+        <span class="muted">{count(page + 1)} / {count(pages)}</span>
+        <button type="button" disabled={page + 1 >= pages} onClick={() => to(page + 1)}>Next →</button>
+        <button type="button" disabled={page + 1 >= pages} onClick={() => to(pages - 1)} aria-label="Last page">⇥</button>
+      </span>
+    </nav>
+  );
+}

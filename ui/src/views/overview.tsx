@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+import { useMemo } from 'preact/hooks';
+import { address, useApi, type Applications, type Event, type Series, type Status } from '../api';
+import { colourOf } from '../colours';
+import { status } from '../live';
+import { bounds, change, hold, hrefKeeping, quoted, release, route, shown, tick, type Shown } from '../route';
+import { useStore } from '../store';
+import { bits, bytes, count, duration, percent, si, toNs, toSeconds } from '../units';
+import { Chart } from '../parts/chart';
+import { Bar, Card, Empty, Failure, Loading, Swatch } from '../parts/common';
+import { Minimap } from '../parts/minimap';
+import type { PlotData } from '../parts/plot';
+import { Health } from '../parts/spark';
+
+const KINDS = [['app', 'Application'], ['category', 'Category'], ['direction', 'Direction'], ['port', 'Port']] as const;
+const METRICS = [['bytes', 'Bits'], ['packets', 'Packets'], ['flows', 'New flows']] as const;
+const POINTS = 480;
+
+export function Overview({ events }: { events: Event[] }) {
+  const r = useStore(route), st = useStore(status);
+  const s = shown(r);
+  const t = tick(s);
+  const kind = KINDS.find(([k]) => k === r.params.stack)?.[0] ?? 'app';
+  const metric = METRICS.find(([k]) => k === r.params.metric)?.[0] ?? 'bytes';
+  const traffic = useApi<Series>(address('series', { kind, metric, points: POINTS, top: 12, ...bounds(s) }), t);
+  const apps = useApi<Applications>(address('applications', { ...bounds(s) }), t);
+  const health = useApi<Series>(address('series', { kind: 'health', points: 150, ...bounds(s) }), t);
+
+  if (traffic.error && !traffic.data) return <Failure error={traffic.error} what="The traffic" />;
+  if (!traffic.data || !st) return <Loading label="Loading the traffic" />;
+  if (!s.window) return <NoTraffic st={st} />;
+  return (
+    <>
+      {traffic.error && <Failure error={traffic.error} what="New traffic" />}
+      <Figures apps={apps.data} st={st} s={s} />
+      <Traffic series={traffic.data} stale={traffic.loading} s={s} kind={kind} metric={metric} events={events} only={r.params.only ?? ''} />
+      <div class="columns">
+        <Top apps={apps.data} />
+        <HealthCard series={health.data} s={s} events={events} />
+      </div>
+    </>
+  );
+}
+
+function NoTraffic({ st }: { st: Status }) {
+  return st.done
+    ? <Empty title="There was no traffic">Not one packet was found in {st.input}.</Empty>
+    : <Empty title="Waiting for traffic">Nothing has arrived from {st.input} yet. This page fills by itself.</Empty>;
+}
+
+function Figures({ apps, st, s }: { apps: Applications | undefined; st: Status; s: Shown }) {
+  const seconds = s.window ? Number(s.window.to - s.window.from) / 1e9 : 0;
+  const a = apps ?? { bytes: 0, packets: 0, flows: 0, applications: [] };
+  const unknown = a.applications.filter((x) => /^unknown/i.test(x.name)).reduce((n, x) => n + x.bytes, 0);
+  const per = (n: number) => (seconds > 0 ? n / seconds : 0);
+  const damage = [st.malformed && `${count(st.malformed)} malformed`, st.not_ip && `${count(st.not_ip)} not IP`].filter(Boolean).join(', ');
+  const figures: [string, string, string][] = [
+    ['Traffic', bytes(a.bytes), `${bits(per(a.bytes))} on average`],
+    ['Packets', si(a.packets), `${si(per(a.packets))}/s, ${a.packets ? bytes(a.bytes / a.packets) : '0 B'} each`],
+    ['Flows', si(a.flows), `${si(per(a.flows))}/s began`],
+    ['Applications', String(a.applications.filter((x) => !/^unknown/i.test(x.name)).length), 'were recognised'],
+    ['Unknown', a.bytes ? percent(unknown / a.bytes) : '–', 'of the bytes'],
+    ['Lost', st.lost ? si(st.lost) : 'None', st.lost ? `${percent(st.lost / (st.lost + st.packets))} of the packets` : damage || 'every packet was read'],
+  ];
+  return (
+    <dl class="figures">
+      {figures.map(([name, value, note]) => (
+        <div key={name}><dt>{name}</dt><dd class={apps ? '' : 'waiting'}>{apps ? value : '…'}</dd><dd class="note">{note}</dd></div>
+      ))}
+    </dl>
+  );
+}
+
+let moved = 0; // when keys or the wheel last changed the window: one step back undoes a whole walk
+
+function Traffic({ series, stale, s, kind, metric, events, only }: {
+  series: Series; stale: boolean; s: Shown; kind: string; metric: string; events: Event[]; only: string;
+}) {
+  const step = series.step / 1e9;
+  const isolated = series.series.some((x) => x.name === only) ? only : '';
+  const data = useMemo<PlotData>(() => ({
+    times: series.times.map(toSeconds),
+    step,
+    layers: series.series.filter((x) => x.total > 0 && (!isolated || x.name === isolated)).map((x) => ({
+      name: label(kind, x.name), colour: colourOf(x.name), values: x.values.map((v) => (v === null ? null : v / step)),
+    })),
+  }), [series, step, isolated, kind]);
+  const value = metric === 'bytes' ? bits : (v: number) => si(v, metric === 'packets' ? 'pkt/s' : 'flows/s');
+  const total = series.series.reduce((n, x) => n + x.total, 0);
+  const range: [number, number] = [toSeconds(s.window!.from), toSeconds(s.window!.to)];
+  const onWindow = (a: number, b: number, walking?: boolean) => {
+    const now = Date.now();
+    hold(toNs(a), toNs(b), Boolean(walking) && now - moved < 1500);
+    if (walking) moved = now;
+  };
+  return (
+    <Card id="traffic" title="Traffic" actions={
+      <div class="choices">
+        <Choice label="Stacked by" name="stack" value={kind} options={KINDS} />
+        <Choice label="Measured in" name="metric" value={metric} options={METRICS} />
+      </div>}>
+      <div class={stale ? 'stale' : ''}>
+        <Chart data={data} range={range} events={events} value={value} onWindow={onWindow} onReset={() => release()}
+               label={`Traffic by ${kind}, ${series.series.length} layers, ${duration(range[1] - range[0])}. Use the arrow keys to read values.`} />
+      </div>
+      <Minimap />
+      <ul class="legend" aria-label="Layers: choose one to see it alone">
+        {series.series.filter((x) => x.total > 0).map((x) => (
+          <li key={x.name}>
+            <button type="button" aria-pressed={isolated === x.name} class={isolated && isolated !== x.name ? 'off' : ''}
+                    onClick={() => change({ only: isolated === x.name ? '' : x.name }, true)}>
+              <Swatch name={x.name} />{label(kind, x.name)} <span class="num muted">{percent(total ? x.total / total : 0)}</span>
+            </button>
+          </li>
+        ))}
+      </ul>
+      <p class="keys" id="chart-keys">
+        Drag to zoom, Shift+drag or the strip below to pan, double-click to reset. Keys: <kbd>←</kbd> <kbd>→</kbd> read,{' '}
+        <kbd>+</kbd> <kbd>−</kbd> zoom, <kbd>Shift</kbd>+<kbd>←</kbd> <kbd>→</kbd> pan, <kbd>0</kbd> reset.
+      </p>
+    </Card>
+  );
+}
+
+const label = (kind: string, name: string) => (kind === 'direction' ? { up: 'From clients', down: 'From servers' }[name] ?? name : name);
+
+function Choice({ label, name, value, options }: {
+  label: string; name: string; value: string; options: readonly (readonly [string, string])[];
+}) {
+  return (
+    <fieldset class="segments">
+      <legend>{label}</legend>
+      {options.map(([key, text], i) => (
+        <label key={key}>
+          <input type="radio" name={name} checked={key === value} onChange={() => change({ [name]: i ? key : '', only: '' })} />
+          <span>{text}</span>
+        </label>
+      ))}
+    </fieldset>
+  );
+}
+
+function Top({ apps }: { apps: Applications | undefined }) {
+  if (!apps) return <Card id="top" title="Top applications"><Loading label="Loading the applications" /></Card>;
+  const list = apps.applications.slice(0, 8);
+  const most = list[0]?.share || 1;
+  return (
+    <Card id="top" title="Top applications" actions={<a href={hrefKeeping('applications')}>All {apps.applications.length}</a>}>
+      {list.length === 0 ? <p class="muted pad">Nothing moved in this window.</p> : (
+        <ol class="top-list">
+          {list.map((a) => (
+            <li key={a.name}>
+              <a href={hrefKeeping('flows', { filter: `app == ${quoted(a.name)}` })} aria-label={`${a.name}, ${percent(a.share)}, ${bytes(a.bytes)}: show its flows`}>
+                <span class="name">{a.name}</span><span class="num">{bytes(a.bytes)}</span><span class="num muted">{percent(a.share)}</span>
+                <Bar share={a.share / most} name={a.name} />
+              </a>
+            </li>
+          ))}
+        </ol>
+      )}
+    </Card>
+  );
+}
+
+const HEALTH: [string, string, string, (v: number) => string][] = [
+  ['rtt', 'Round trip', 'median handshake', (v) => duration(v / 1e6)],
+  ['retransmits', 'Retransmitted', 'TCP segments', (v) => si(v)],
+  ['refused', 'Refused', 'connections', (v) => si(v)],
+  ['unanswered', 'Unanswered', 'new flows', (v) => si(v)],
+  ['fanout', 'Fan-out', 'most targets of one host', (v) => si(v)],
+];
+
+function HealthCard({ series, s, events }: { series: Series | undefined; s: Shown; events: Event[] }) {
+  const range: [number, number] = [toSeconds(s.window!.from), toSeconds(s.window!.to)];
+  return (
+    <Card id="health" title="Health">
+      {!series ? <Loading label="Loading health" /> : (
+        <div class="healths">
+          {HEALTH.map(([name, title, hint, format]) => (
+            <Health key={name} title={title} hint={hint} format={format} range={range} step={series.step / 1e9} events={events}
+                    times={series.times.map(toSeconds)} values={series.series.find((x) => x.name === name)?.values ?? []} />
+          ))}
+        </div>
+      )}
+    </Card>
+  );
+}
