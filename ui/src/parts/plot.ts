@@ -45,7 +45,7 @@ export function makePlot(root: HTMLElement, width: number, height: number, data:
   const path = uPlot.paths.stepped!({ align: 1 });
   const axis = { stroke: ink, font, grid: { stroke: grid, width: 1 }, ticks: { show: false } };
   return new uPlot({
-    width, height, padding: [8, 8, 0, 0],
+    width, height, padding: [8, 22, 0, 0],
     legend: { show: false },
     tzDate: (s) => (zone.get() === 'UTC' ? uPlot.tzDate(new Date(s * 1e3), 'Etc/UTC') : new Date(s * 1e3)),
     cursor: {
@@ -58,9 +58,9 @@ export function makePlot(root: HTMLElement, width: number, height: number, data:
       y: { range: (_u, _min, max) => [0, max > 0 ? max * 1.06 : 1] },
     },
     axes: [
-      { ...axis, incrs: STEPS, space: 76, values: (_u, splits, _a, _s, incr) =>
+      { ...axis, incrs: STEPS, size: 28, space: 76, values: (_u, splits, _a, _s, incr) =>
           splits.map((s) => (incr < 1 ? clock(toNs(s), 3) : incr < 60 ? clock(toNs(s)) : clock(toNs(s)).slice(0, 5))) },
-      { ...axis, size: 78, space: 46, values: (_u, splits) => splits.map(hooks.axis) },
+      { ...axis, size: 78, space: 46, values: (_u, splits) => splits.map((v) => hooks.axis(v).replace(/\.0+(?=\D)|(?<=\.\d)0(?=\D)/, '')) },
     ],
     series: [
       {},
@@ -97,7 +97,7 @@ function drawEvents(u: uPlot, hooks: PlotHooks, colour: string, band: boolean) {
     const b = u.valToPos(e.ended ? toSeconds(e.ended) : hooks.end(), 'x', true);
     if (b < bbox.left || a > bbox.left + bbox.width) continue;
     if (band) {
-      ctx.globalAlpha = 0.16;
+      ctx.globalAlpha = 0.13;
       ctx.fillStyle = colour;
       ctx.fillRect(a, bbox.top, Math.max(2, b - a), bbox.height);
     } else {
@@ -111,9 +111,6 @@ function drawEvents(u: uPlot, hooks: PlotHooks, colour: string, band: boolean) {
         ctx.lineTo(x, bbox.top + bbox.height);
       }
       ctx.stroke();
-      ctx.globalAlpha = 0.10;
-      ctx.fillStyle = colour;
-      ctx.fillRect(a, bbox.top, b - a, bbox.height);
     }
   }
   ctx.restore();
