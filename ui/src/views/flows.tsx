@@ -106,7 +106,7 @@ function Table({ flows, sort, up, stale, openId }: { flows: Flow[]; sort: string
               <td class="mono">{f.client}<span class="port">:{f.client_port}</span></td>
               <td class="mono">{f.server}<span class="port">:{f.server_port}/{f.proto}</span>{f.name && <span class="host">{f.name}</span>}</td>
               <td><Swatch name={f.app} />{f.app}</td>
-              <td class="num"><span class="weight" aria-hidden="true"><span style={{ width: `${(f.bytes / most) * 100}%` }} /></span>{bytes(f.bytes)}</td>
+              <td class="num"><span class="weight" aria-hidden="true"><span style={{ width: `${(f.bytes / most) * 100}%` }} /></span><span class="amount">{bytes(f.bytes)}</span></td>
               <td class="num p2">{duration(f.duration / 1e9)}</td>
               <td class="num p3">{f.rtt_us ? duration(f.rtt_us / 1e6) : '–'}</td>
               <td class="num p4">{f.retransmits ? si(f.retransmits) : '–'}</td>
