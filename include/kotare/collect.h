@@ -18,7 +18,8 @@ struct kt_sample {
 };
 
 /* Health streams (KT_STREAM_HEALTH), value in column 0, number of samples behind it in column 1:
- *   rtt          median handshake RTT, microseconds (absent without a sample)
+ *   rtt          median handshake RTT, microseconds (absent without a sample; column 2 counts the
+ *                intervals that had one, so that a mean over several can be told)
  *   retransmits  TCP retransmitted segments
  *   refused      connections refused (RST to a SYN, ICMP errors)
  *   unanswered   new flows without an answer within the interval

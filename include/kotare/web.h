@@ -35,6 +35,8 @@ struct kt_web_options {
     const char *listen;     /* "ADDR:PORT", "[::1]:8470"; port 0: any */
     const char *store_path; /* opened for reading */
     void (*status)(void *ctx, struct kt_web_status *status); /* called from web's threads */
+    /* The category of an application by its display name; may be NULL. Called from web's threads. */
+    const char *(*category)(void *ctx, const char *app);
     void *ctx;
 };
 

@@ -188,6 +188,15 @@ static const char *app_name(void *ctx, unsigned app)
     return kt_rules_app_name(ctx, app);
 }
 
+static const char *category(void *ctx, const char *app)
+{
+    const struct kt_watch *w = ctx;
+    for (unsigned a = 0; a < kt_rules_apps(w->rules); a++)
+        if (strcmp(kt_rules_app_name(w->rules, a), app) == 0)
+            return kt_rules_app_category(w->rules, a);
+    return "";
+}
+
 static int start(struct kt_watch *w)
 {
     struct kt_error *err = &w->fault;
@@ -218,6 +227,7 @@ static int start(struct kt_watch *w)
                           &(struct kt_web_options){.listen = w->listen,
                                                    .store_path = kt_store_path(w->store),
                                                    .status = status,
+                                                   .category = category,
                                                    .ctx = w},
                           err);
         if (rc == KT_OK)

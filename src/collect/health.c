@@ -92,7 +92,7 @@ void kt_health_close(struct health *h, struct streams *s, bool *has_rtt)
     *has_rtt = h->rtts > 0;
     if (h->rtts) {
         qsort(h->rtt_us, h->rtts, sizeof *h->rtt_us, by_value);
-        kt_streams_add(s, h->rtt, h->rtt_us[h->rtts / 2], (int64_t)h->rtts, 0);
+        kt_streams_add(s, h->rtt, h->rtt_us[h->rtts / 2], (int64_t)h->rtts, 1);
     }
     if (h->opens)
         qsort(h->opened, h->opens, sizeof *h->opened, by_opened);

@@ -1,0 +1,549 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "internal.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { POINTS = 600, POINTS_MAX = 5000, TOP = 12, LIMIT = 100, LIMIT_MAX = 1000 };
+
+struct request {
+    struct kt_web *web;
+    struct kt_store *store;
+    kt_web_param *param;
+    void *ctx;
+    struct kt_buf *out;
+    struct kt_error err;
+    int64_t from, to;
+};
+
+/* ---- writing ---- */
+
+static void text(struct kt_json *j, const char *key, const char *value)
+{
+    kt_json_key(j, key);
+    kt_json_str(j, value);
+}
+
+static void u64(struct kt_json *j, const char *key, uint64_t value)
+{
+    kt_json_key(j, key);
+    kt_json_u64(j, value);
+}
+
+/* Moments and ids do not fit a double: they are strings. */
+static void big(struct kt_json *j, const char *key, int64_t value)
+{
+    char buf[24];
+    snprintf(buf, sizeof buf, "%" PRId64, value);
+    if (key)
+        kt_json_key(j, key);
+    kt_json_str(j, buf);
+}
+
+/* JSON that somebody else wrote. */
+static void raw(struct kt_json *j, const char *key, const char *json)
+{
+    kt_json_key(j, key);
+    kt_buf_str(j->out, json && *json ? json : "[]");
+    j->after_key = false;
+}
+
+static unsigned fail(struct request *r, unsigned status, const char *code, const char *sentence)
+{
+    kt_buf_clear(r->out);
+    struct kt_json j = kt_json(r->out);
+    kt_json_open(&j, '{');
+    text(&j, "error", sentence);
+    text(&j, "code", code);
+    kt_json_close(&j, '}');
+    return status;
+}
+
+static unsigned fail_code(struct request *r, int rc)
+{
+    const char *why = r->err.text[0] ? r->err.text : kt_code_name(rc);
+    if (rc == KT_EINVAL)
+        return fail(r, 400, "invalid", why);
+    return rc == KT_EBUSY ? fail(r, 503, "busy", why) : fail(r, 500, "failed", why);
+}
+
+/* ---- reading the query ---- */
+
+static int number(struct request *r, const char *name, int64_t least, int64_t most, int64_t *value)
+{
+    const char *s = r->param(r->ctx, name);
+    if (!s || !*s)
+        return KT_OK;
+    char *end;
+    errno = 0;
+    long long v = strtoll(s, &end, 10);
+    if (errno || *end || v < least || v > most)
+        return kt_fail(&r->err, KT_EINVAL, 0, "%s must be a number from %" PRId64 " to %" PRId64,
+                       name, least, most);
+    *value = v;
+    return KT_OK;
+}
+
+static int window(struct request *r)
+{
+    int rc = number(r, "from", 0, INT64_MAX, &r->from);
+    if (rc == KT_OK)
+        rc = number(r, "to", 0, INT64_MAX, &r->to);
+    if (rc == KT_OK && r->to && r->to <= r->from)
+        return kt_fail(&r->err, KT_EINVAL, 0, "to must lie after from");
+    return rc;
+}
+
+/* The window, or the whole store where a side is open. False: there is nothing yet. */
+static int whole(struct request *r, int64_t *interval)
+{
+    char buf[32];
+    int64_t first = 0, last = 0;
+    *interval = KT_SECOND;
+    if (kt_store_get_meta(r->store, "interval_ns", buf, sizeof buf) == KT_OK)
+        *interval = strtoll(buf, NULL, 10);
+    if (*interval < 1)
+        *interval = KT_SECOND;
+    int rc = kt_store_range(r->store, &first, &last, &r->err);
+    if (rc < 0 && rc != KT_ENOTFOUND)
+        return rc;
+    if (r->from == 0)
+        r->from = first;
+    if (r->to == 0)
+        r->to = last + *interval;
+    if (r->to <= r->from)
+        r->to = r->from + *interval;
+    return KT_OK;
+}
+
+/* ---- /status ---- */
+
+void kt_web_status_json(struct kt_web *w, struct kt_buf *out)
+{
+    struct kt_web_status s = {0};
+    if (w->opt.status)
+        w->opt.status(w->opt.ctx, &s);
+    struct kt_json j = kt_json(out);
+    kt_json_open(&j, '{');
+    text(&j, "version", KT_VERSION);
+    text(&j, "input", s.input);
+    kt_json_key(&j, "live");
+    kt_json_bool(&j, s.live);
+    kt_json_key(&j, "done");
+    kt_json_bool(&j, s.done);
+    u64(&j, "bytes_done", s.bytes_done);
+    u64(&j, "bytes_total", s.bytes_total);
+    u64(&j, "packets", s.packets);
+    u64(&j, "bytes", s.bytes);
+    u64(&j, "flows", s.flows);
+    u64(&j, "lost", s.lost);
+    u64(&j, "not_ip", s.not_ip);
+    u64(&j, "malformed", s.malformed);
+    big(&j, "first", s.first);
+    big(&j, "last", s.last);
+    u64(&j, "interval", (uint64_t)s.interval);
+    u64(&j, "workers", s.workers);
+    text(&j, "warning", s.warning);
+    kt_json_close(&j, '}');
+}
+
+static unsigned status(struct request *r)
+{
+    kt_web_status_json(r->web, r->out);
+    return 200;
+}
+
+/* ---- /applications ---- */
+
+struct sums {
+    const char *name;
+    int64_t value[KT_VALUES];
+};
+
+static int by_bytes(const void *a, const void *b)
+{
+    const struct sums *x = a, *y = b;
+    return x->value[0] > y->value[0] ? -1 : x->value[0] < y->value[0];
+}
+
+static struct sums *sum_up(const struct kt_store_result *q)
+{
+    struct sums *s = calloc(q->n + 1, sizeof *s);
+    for (size_t i = 0; s && i < q->n; i++) {
+        s[i].name = q->series[i].stream.name;
+        for (size_t b = 0; b < q->bins * KT_VALUES; b++)
+            s[i].value[b % KT_VALUES] += q->series[i].value[b];
+    }
+    if (s && q->n)
+        qsort(s, q->n, sizeof *s, by_bytes);
+    return s;
+}
+
+static void sums_json(struct request *r, struct kt_json *j, const char *key, const struct sums *s,
+                      size_t n, int64_t all, bool apps)
+{
+    kt_json_key(j, key);
+    kt_json_open(j, '[');
+    for (size_t i = 0; i < n; i++) {
+        const int64_t *v = s[i].value;
+        if (!v[0] && !v[1] && !v[2])
+            continue;
+        kt_json_open(j, '{');
+        text(j, "name", s[i].name);
+        if (apps)
+            text(j, "category",
+                 r->web->opt.category ? r->web->opt.category(r->web->opt.ctx, s[i].name) : "");
+        kt_json_key(j, "bytes");
+        kt_json_i64(j, v[KT_VALUE_BYTES]);
+        kt_json_key(j, "packets");
+        kt_json_i64(j, v[KT_VALUE_PACKETS]);
+        kt_json_key(j, "flows");
+        kt_json_i64(j, v[KT_VALUE_FLOWS]);
+        kt_json_key(j, "share");
+        kt_json_f64(j, all > 0 ? (double)v[0] / (double)all : 0);
+        kt_json_close(j, '}');
+    }
+    kt_json_close(j, ']');
+}
+
+static unsigned applications(struct request *r)
+{
+    static const enum kt_stream_kind kinds[] = {KT_STREAM_TOTAL, KT_STREAM_APP,
+                                                KT_STREAM_CATEGORY};
+    struct kt_store_result q[3] = {0};
+    struct sums *s[3] = {0};
+    int64_t interval;
+    int rc = whole(r, &interval);
+    for (int i = 0; i < 3 && rc == KT_OK; i++) {
+        rc = kt_store_query(r->store, kinds[i], NULL, r->from, r->to, 1, &q[i], &r->err);
+        if (rc == KT_OK && !(s[i] = sum_up(&q[i])))
+            rc = KT_ENOMEM;
+    }
+    if (rc == KT_OK) {
+        struct kt_json j = kt_json(r->out);
+        const int64_t *all = s[0][0].value; /* zeros when there is no stream yet */
+        kt_json_open(&j, '{');
+        big(&j, "from", r->from);
+        big(&j, "to", r->to);
+        u64(&j, "bytes", (uint64_t)all[KT_VALUE_BYTES]);
+        u64(&j, "packets", (uint64_t)all[KT_VALUE_PACKETS]);
+        u64(&j, "flows", (uint64_t)all[KT_VALUE_FLOWS]);
+        sums_json(r, &j, "applications", s[1], q[1].n, all[0], true);
+        sums_json(r, &j, "categories", s[2], q[2].n, all[0], false);
+        kt_json_close(&j, '}');
+    }
+    for (int i = 0; i < 3; i++) {
+        free(s[i]);
+        kt_store_result_fini(&q[i]);
+    }
+    return rc == KT_OK ? 200 : fail_code(r, rc);
+}
+
+/* ---- /series ---- */
+
+static int metric_of(const char *name)
+{
+    if (!name || !*name || strcmp(name, "bytes") == 0)
+        return KT_VALUE_BYTES;
+    if (strcmp(name, "packets") == 0)
+        return KT_VALUE_PACKETS;
+    return strcmp(name, "flows") == 0 ? KT_VALUE_FLOWS : -1;
+}
+
+/* The value of a bin; health is a mean over it, and absent where nothing was measured. */
+static void value_json(struct kt_json *j, const struct kt_store_result *q, const int64_t *v,
+                       int metric, bool health, int64_t interval)
+{
+    if (!health) {
+        kt_json_i64(j, v[metric]);
+        return;
+    }
+    bool sampled_only = v[KT_VALUE_FLOWS] > 0; /* rtt counts the intervals that had a sample */
+    int64_t over = sampled_only ? v[KT_VALUE_FLOWS] : q->step / interval;
+    kt_json_f64(j, over > 0 ? (double)v[KT_VALUE_BYTES] / (double)over : 0);
+}
+
+static void one_series(struct kt_json *j, const struct kt_store_result *q, const char *name,
+                       const int64_t *value, int metric, bool health, int64_t interval)
+{
+    int64_t total = 0;
+    for (size_t b = 0; b < q->bins; b++)
+        total += value[b * KT_VALUES + (unsigned)metric];
+    kt_json_open(j, '{');
+    text(j, "name", name);
+    kt_json_key(j, "total");
+    kt_json_i64(j, total);
+    kt_json_key(j, "values");
+    kt_json_open(j, '[');
+    for (size_t b = 0; b < q->bins; b++) {
+        const int64_t *v = value + b * KT_VALUES;
+        bool absent = health && strcmp(name, "rtt") == 0 && v[KT_VALUE_PACKETS] == 0;
+        if (!q->seen[b] || absent)
+            kt_json_null(j);
+        else
+            value_json(j, q, v, metric, health, interval);
+    }
+    kt_json_close(j, ']');
+    kt_json_close(j, '}');
+}
+
+static int series_json(struct request *r, const struct kt_store_result *q, int kind, int metric,
+                       size_t top, int64_t interval)
+{
+    bool health = kind == KT_STREAM_HEALTH;
+    struct kt_json j = kt_json(r->out);
+    kt_json_open(&j, '{');
+    big(&j, "from", q->from);
+    kt_json_key(&j, "step");
+    kt_json_i64(&j, q->step);
+    static const char *const unit[] = {"bytes", "packets", "flows"};
+    text(&j, "unit", unit[metric]);
+    text(&j, "kind", kt_stream_kind_text((enum kt_stream_kind)kind));
+    kt_json_key(&j, "times");
+    kt_json_open(&j, '[');
+    for (size_t b = 0; b < q->bins; b++)
+        big(&j, NULL, q->from + (int64_t)b * q->step);
+    kt_json_close(&j, ']');
+    kt_json_key(&j, "series");
+    kt_json_open(&j, '[');
+    size_t shown = q->n > top && !health ? top : q->n;
+    for (size_t i = 0; i < shown; i++)
+        one_series(&j, q, q->series[i].stream.name, q->series[i].value, metric, health, interval);
+    if (shown < q->n) {
+        int64_t *rest = calloc(q->bins * KT_VALUES, sizeof *rest);
+        if (!rest)
+            return KT_ENOMEM;
+        for (size_t i = shown; i < q->n; i++)
+            for (size_t b = 0; b < q->bins * KT_VALUES; b++)
+                rest[b] += q->series[i].value[b];
+        one_series(&j, q, "Other", rest, metric, false, interval);
+        free(rest);
+    }
+    kt_json_close(&j, ']');
+    kt_json_close(&j, '}');
+    return KT_OK;
+}
+
+static unsigned series(struct request *r)
+{
+    const char *kind_text = r->param(r->ctx, "kind"), *name = r->param(r->ctx, "name");
+    int kind = kind_text && *kind_text ? kt_stream_kind_parse(kind_text) : KT_STREAM_TOTAL;
+    int metric = metric_of(r->param(r->ctx, "metric"));
+    if (kind < 0)
+        return fail(r, 400, "invalid",
+                    "kind must be total, app, category, direction, port or health");
+    if (metric < 0)
+        return fail(r, 400, "invalid", "metric must be bytes, packets or flows");
+    int64_t points = POINTS, top = TOP, interval;
+    struct kt_store_result q = {0};
+    int rc = number(r, "points", 1, POINTS_MAX, &points);
+    if (rc == KT_OK)
+        rc = number(r, "top", 1, 1000, &top);
+    if (rc == KT_OK)
+        rc = whole(r, &interval);
+    if (rc == KT_OK)
+        rc = kt_store_query(r->store, (enum kt_stream_kind)kind, name && *name ? name : NULL,
+                            r->from, r->to, (size_t)points, &q, &r->err);
+    if (rc == KT_OK)
+        rc = series_json(r, &q, kind, metric, (size_t)top, interval);
+    kt_store_result_fini(&q);
+    return rc == KT_OK ? 200 : fail_code(r, rc);
+}
+
+/* ---- /flows ---- */
+
+static void first_json(struct kt_json *j, const char *key, const struct kt_first *f)
+{
+    char hex[2 * KT_IDENT_HEAD + 1] = "";
+    for (unsigned i = 0; i < f->captured && i < KT_IDENT_HEAD; i++)
+        snprintf(hex + 2 * i, 3, "%02x", f->head[i]);
+    kt_json_key(j, key);
+    kt_json_open(j, '{');
+    u64(j, "len", f->len);
+    text(j, "hex", hex);
+    kt_json_close(j, '}');
+}
+
+static void flags_json(struct kt_json *j, unsigned flags)
+{
+    static const char *const name[] = {"syn", "answered", "icmp_error", "refused"};
+    kt_json_key(j, "flags");
+    kt_json_open(j, '[');
+    for (unsigned i = 0; i < KT_ARRAY_LEN(name); i++)
+        if (flags & 1u << i)
+            kt_json_str(j, name[i]);
+    kt_json_close(j, ']');
+}
+
+static int flow_json(void *ctx, const struct kt_stored_flow *flow)
+{
+    static const char *const name_kind[] = {NULL, "sni", "http", "dns"};
+    struct kt_json *j = ctx;
+    const struct kt_flow_record *r = &flow->record;
+    char addr[KT_ADDR_TEXT], proto[16];
+    kt_json_open(j, '{');
+    big(j, "id", (int64_t)r->id);
+    big(j, "start", r->first);
+    big(j, "end", r->last);
+    text(j, "proto", kt_proto_text(r->key.proto, proto));
+    text(j, "client", kt_addr_text(r->key.addr[0], r->key.ip, addr));
+    u64(j, "client_port", r->key.port[0]);
+    text(j, "server", kt_addr_text(r->key.addr[1], r->key.ip, addr));
+    u64(j, "server_port", r->key.port[1]);
+    text(j, "app", flow->app);
+    text(j, "category", flow->category);
+    text(j, "rule", flow->rule);
+    u64(j, "confidence", r->verdict.confidence);
+    kt_json_key(j, "name");
+    if (r->name_len)
+        kt_json_strn(j, r->name, r->name_len);
+    else
+        kt_json_null(j);
+    text(j, "name_kind", r->name_kind < KT_ARRAY_LEN(name_kind) ? name_kind[r->name_kind] : NULL);
+    u64(j, "packets_up", r->packets[0]);
+    u64(j, "packets_down", r->packets[1]);
+    u64(j, "bytes_up", r->bytes[0]);
+    u64(j, "bytes_down", r->bytes[1]);
+    u64(j, "bytes", r->bytes[0] + r->bytes[1]);
+    kt_json_key(j, "duration");
+    kt_json_i64(j, r->last - r->first);
+    u64(j, "rtt_us", r->rtt_us);
+    u64(j, "retransmits", (uint64_t)r->retransmits[0] + r->retransmits[1]);
+    text(j, "end_reason", kt_flow_end_text(r->end));
+    flags_json(j, r->flags);
+    kt_json_key(j, "vlan");
+    kt_json_open(j, '[');
+    for (int i = 0; i < 2; i++)
+        if (r->key.vlan[i])
+            kt_json_u64(j, r->key.vlan[i]);
+    kt_json_close(j, ']');
+    kt_json_key(j, "evidence");
+    kt_json_open(j, '{');
+    first_json(j, "up", &r->seen.dir[0]);
+    first_json(j, "down", &r->seen.dir[1]);
+    kt_json_close(j, '}');
+    kt_json_close(j, '}');
+    return j->out->failed ? KT_ENOMEM : KT_OK;
+}
+
+static unsigned flows(struct request *r)
+{
+    const char *filter = r->param(r->ctx, "filter"), *sort = r->param(r->ctx, "sort");
+    const char *order = r->param(r->ctx, "order");
+    int64_t offset = 0, limit = LIMIT;
+    uint64_t total = 0;
+    struct kt_expr *expr = NULL;
+    int rc = number(r, "offset", 0, 1000000000, &offset);
+    if (rc == KT_OK)
+        rc = number(r, "limit", 0, LIMIT_MAX, &limit);
+    if (rc == KT_OK && order && *order && strcmp(order, "asc") != 0 && strcmp(order, "desc") != 0)
+        rc = kt_fail(&r->err, KT_EINVAL, 0, "order must be asc or desc");
+    if (rc == KT_OK && filter && *filter)
+        rc = kt_expr_compile(&expr, filter, &kt_flow_env, &r->err);
+    if (rc < 0)
+        return fail(r, 400, "invalid", r->err.text);
+    struct kt_flow_query q = {.from = r->from,
+                              .to = r->to,
+                              .filter = expr,
+                              .sort = sort && *sort ? sort : NULL,
+                              .descending = order && strcmp(order, "desc") == 0,
+                              .offset = (size_t)offset,
+                              .limit = (size_t)limit};
+    if (q.from && !q.to)
+        q.to = INT64_MAX;
+    struct kt_buf list = {0};
+    struct kt_json inner = kt_json(&list);
+    kt_json_open(&inner, '[');
+    rc = kt_store_flows(r->store, &q, &total, flow_json, &inner, &r->err);
+    kt_json_close(&inner, ']');
+    kt_expr_free(expr);
+    if (rc == KT_OK && list.failed)
+        rc = KT_ENOMEM;
+    if (rc == KT_OK) {
+        struct kt_json j = kt_json(r->out);
+        kt_json_open(&j, '{');
+        u64(&j, "total", total);
+        u64(&j, "offset", (uint64_t)offset);
+        raw(&j, "flows", list.data);
+        kt_json_close(&j, '}');
+    }
+    kt_buf_free(&list);
+    return rc == KT_OK ? 200 : fail_code(r, rc);
+}
+
+/* ---- /events ---- */
+
+static int event_json(void *ctx, const struct kt_event *e)
+{
+    struct kt_json *j = ctx;
+    kt_json_open(j, '{');
+    big(j, "id", (int64_t)e->id);
+    text(j, "kind", e->kind);
+    text(j, "title", e->title);
+    big(j, "began", e->began);
+    big(j, "noticed", e->noticed);
+    if (e->ended) {
+        big(j, "ended", e->ended);
+    } else {
+        kt_json_key(j, "ended");
+        kt_json_null(j);
+    }
+    kt_json_key(j, "confidence");
+    kt_json_f64(j, e->confidence);
+    kt_json_key(j, "severity");
+    kt_json_f64(j, e->severity);
+    raw(j, "causes", e->causes);
+    text(j, "filter", e->filter ? e->filter : "");
+    raw(j, "streams", e->streams);
+    kt_json_close(j, '}');
+    return KT_OK;
+}
+
+int kt_web_events_json(struct kt_store *st, int64_t from, int64_t to, struct kt_buf *out,
+                       struct kt_error *err)
+{
+    struct kt_json j = kt_json(out);
+    kt_json_open(&j, '{');
+    kt_json_key(&j, "events");
+    kt_json_open(&j, '[');
+    int rc = kt_store_events(st, from, from && !to ? INT64_MAX : to, event_json, &j, err);
+    kt_json_close(&j, ']');
+    kt_json_close(&j, '}');
+    return rc;
+}
+
+static unsigned events(struct request *r)
+{
+    int rc = kt_web_events_json(r->store, r->from, r->to, r->out, &r->err);
+    return rc == KT_OK ? 200 : fail_code(r, rc);
+}
+
+/* ---- all of them ---- */
+
+unsigned kt_web_api(struct kt_web *w, const char *name, kt_web_param *param, void *ctx,
+                    struct kt_buf *out)
+{
+    static const struct {
+        const char *name;
+        unsigned (*reply)(struct request *);
+    } table[] = {{"status", status},
+                 {"applications", applications},
+                 {"series", series},
+                 {"flows", flows},
+                 {"events", events}};
+    struct request r = {.web = w, .param = param, .ctx = ctx, .out = out};
+    for (size_t i = 0; i < KT_ARRAY_LEN(table); i++) {
+        if (strcmp(table[i].name, name) != 0)
+            continue;
+        int rc = window(&r);
+        if (rc == KT_OK)
+            rc = kt_web_reader_get(w, &r.store, &r.err);
+        if (rc < 0)
+            return fail_code(&r, rc);
+        unsigned code = table[i].reply(&r);
+        kt_web_reader_put(w, r.store);
+        return out->failed ? 500 : code;
+    }
+    return fail(&r, 404, "not-found", "there is nothing at this path");
+}
