@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later */
+#include "internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+int kt_activity_init(struct kt_detect *d)
+{
+    return kt_lru_init(&d->activity.talks, sizeof(struct kt_talk), sizeof(struct kt_talk_key),
+                       KT_TALKS);
+}
+
+void kt_activity_fini(struct kt_detect *d)
+{
+    kt_lru_fini(&d->activity.talks);
+    for (int i = 0; i < KT_LAG; i++)
+        free(d->activity.ring[i].act);
+}
+
+struct kt_acts *kt_activity_now(struct kt_detect *d)
+{
+    return &d->activity.ring[d->now % KT_LAG];
+}
+
+struct kt_talk *kt_act_talk(const struct kt_detect *d, const struct kt_act *a)
+{
+    return kt_lru_at(&d->activity.talks, a->talk);
+}
+
+static double decay(uint64_t intervals)
+{
+    return exp(-(double)intervals / KT_MEMORY);
+}
+
+double kt_talk_base(const struct kt_detect *d, const struct kt_talk *t, enum kt_measure m)
+{
+    if (d->weight <= 0 || t->base[m] <= 0)
+        return 0;
+    return t->base[m] * decay(d->accepted - t->decayed) / d->weight;
+}
+
+void kt_activity_taint(struct kt_detect *d, int64_t began)
+{
+    for (int i = 0; i < KT_LAG; i++) {
+        struct kt_acts *acts = &d->activity.ring[i];
+        if (acts->used && acts->start >= began)
+            acts->tainted = true;
+    }
+}
+
+/* The interval that is KT_LAG old leaves the ring, into the baseline if it was normal. */
+static void retire(struct kt_detect *d, struct kt_acts *acts)
+{
+    d->accepting = acts->used && !acts->tainted;
+    if (d->accepting) {
+        d->block = (uint32_t)(d->accepted / KT_BLOCK % KT_BLOCKS);
+        d->accepted++;
+        d->weight = d->weight * decay(1) + 1;
+    }
+    for (uint32_t i = 0; i < acts->n; i++) {
+        struct kt_act *a = &acts->act[i];
+        struct kt_talk *t = kt_act_talk(d, a);
+        t->node.refs--;
+        if (!d->accepting)
+            continue;
+        double f = decay(d->accepted - t->decayed);
+        for (int m = 0; m < KT_MEASURES; m++)
+            t->base[m] = t->base[m] * f + (double)a->value[m];
+        t->decayed = d->accepted;
+    }
+    acts->n = 0;
+}
+
+static struct kt_act *act_new(struct kt_acts *acts)
+{
+    if (acts->n == acts->cap) {
+        uint32_t cap = acts->cap ? acts->cap * 2 : 64;
+        struct kt_act *act = realloc(acts->act, cap * sizeof(*act));
+        if (!act)
+            return NULL;
+        acts->act = act;
+        acts->cap = cap;
+    }
+    struct kt_act *a = &acts->act[acts->n++];
+    memset(a, 0, sizeof(*a));
+    return a;
+}
+
+static void key_of(struct kt_talk_key *k, const struct kt_slice *s)
+{
+    memset(k, 0, sizeof(*k));
+    memcpy(k->client, s->addr[0], 16);
+    memcpy(k->server, s->addr[1], 16);
+    if (s->proto == KT_PROTO_TCP || s->proto == KT_PROTO_UDP)
+        k->port = s->port[1];
+    k->app = s->app;
+    k->proto = s->proto;
+    k->ip = s->ip;
+}
+
+static void add(struct kt_act *a, const struct kt_slice *s)
+{
+    bool tcp = s->proto == KT_PROTO_TCP, opened = s->flags & KT_SLICE_NEW;
+    bool back = s->packets[1] > 0, refused = s->flags & KT_SLICE_REFUSED;
+    a->slices++;
+    a->opened += opened;
+    a->refused += refused;
+    if (refused)
+        a->failed++;
+    else if (opened && s->flags & KT_SLICE_UNANSWERED) {
+        /* More than a SYN (or a few datagrams) without an answer: only one way is seen here. */
+        if (tcp ? !(s->tcp_flags & KT_TCP_ACK) : s->packets[0] <= 4)
+            a->failed++;
+    } else if (!back && s->packets[0] && (!tcp || s->retransmits))
+        a->silent++;
+    else if (back && (!(s->tcp_flags & KT_TCP_RST) || s->packets[1] > 2))
+        a->answered++;
+    if (tcp && back && !refused) {
+        a->tcp_packets += s->packets[0] + s->packets[1];
+        a->hits += s->retransmits > 0;
+        a->value[KT_M_RETRANSMITS] += s->retransmits;
+    }
+    if (s->rtt_us && (!a->rtt_us || s->rtt_us < a->rtt_us))
+        a->rtt_us = s->rtt_us;
+    a->value[KT_M_BYTES] += (uint64_t)s->bytes[0] + s->bytes[1];
+    a->value[KT_M_PACKETS] += (uint64_t)s->packets[0] + s->packets[1];
+    a->value[KT_M_FLOWS] += opened;
+}
+
+int kt_activity_step(struct kt_detect *d, const struct kt_interval *iv)
+{
+    struct kt_acts *acts = kt_activity_now(d);
+    retire(d, acts);
+    acts->used = true;
+    acts->tainted = false;
+    acts->start = iv->start;
+    uint64_t total = 0;
+    for (size_t i = 0; i < iv->slice_count; i++)
+        total += (uint64_t)iv->slices[i].bytes[0] + iv->slices[i].bytes[1];
+    for (size_t i = 0; i < iv->slice_count; i++) {
+        const struct kt_slice *s = &iv->slices[i];
+        struct kt_talk_key key;
+        key_of(&key, s);
+        /* The first ones all count; when there are too many, only those that weigh. */
+        uint64_t bytes = (uint64_t)s->bytes[0] + s->bytes[1];
+        bool room = acts->n < KT_ACTS_LIGHT ||
+                    (acts->n < KT_ACTS && bytes * (KT_ACTS - KT_ACTS_LIGHT) > total);
+        struct kt_talk *t = kt_lru_get(&d->activity.talks, &key, room);
+        if (!t)
+            continue;
+        bool here = t->node.refs && t->seen == d->now;
+        if (!here && !room)
+            continue;
+        if (!here) {
+            t->act = acts->n;
+            struct kt_act *a = act_new(acts);
+            if (!a)
+                return KT_ENOMEM;
+            a->talk = kt_lru_index(&d->activity.talks, t);
+            t->seen = d->now;
+            t->node.refs++;
+        }
+        add(&acts->act[t->act], s);
+    }
+    return KT_OK;
+}

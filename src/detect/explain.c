@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later
+ *
+ * Why: which conversations changed, summed by application, client, server, port and flow, compared
+ * with their own past.
+ */
+#include "explain.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static double value_of(const struct kt_incident *in, const struct kt_act *a)
+{
+    switch (in->class) {
+    case KT_C_SCAN:
+        return a->failed;
+    case KT_C_OUTAGE:
+        return a->failed + a->silent;
+    case KT_C_PATH:
+        if (in->loss.strength > in->best.strength)
+            return (double)a->value[KT_M_RETRANSMITS];
+        return a->flags & KT_ACT_SLOW ? 1 : 0;
+    default:
+        return (double)a->value[in->best.measure];
+    }
+}
+
+static bool concerns(const struct kt_incident *in, const struct kt_talk *t)
+{
+    if (in->class == KT_C_SCAN)
+        return !memcmp(t->key.client, in->best.addr, 16);
+    if (in->class != KT_C_OUTAGE)
+        return true;
+    for (unsigned i = 0; i < in->servers; i++)
+        if (!memcmp(t->key.server, in->server[i].addr, 16) && t->key.port == in->server[i].port)
+            return true;
+    return false;
+}
+
+int kt_change_take(struct kt_detect *d, struct kt_change *c, const struct kt_incident *in)
+{
+    const struct kt_lru *talks = &d->activity.talks;
+    *c = (struct kt_change){0};
+    double *after = calloc(talks->used ? talks->used : 1, sizeof(double));
+    c->part = calloc(talks->used ? talks->used : 1, sizeof(*c->part));
+    if (!after || !c->part) {
+        free(after);
+        kt_change_fini(c);
+        return KT_ENOMEM;
+    }
+    unsigned intervals = 0;
+    for (int r = 0; r < KT_LAG; r++) {
+        const struct kt_acts *acts = &d->activity.ring[r];
+        if (!acts->used || acts->start < in->began)
+            continue;
+        intervals++;
+        for (uint32_t i = 0; i < acts->n; i++)
+            if (concerns(in, kt_act_talk(d, &acts->act[i])))
+                after[acts->act[i].talk] += value_of(in, &acts->act[i]);
+    }
+    bool base = in->class == KT_C_SURGE || in->class == KT_C_DROP;
+    double scale = 1 / fmax(intervals, 1);
+    for (uint32_t i = 0; i < talks->used; i++) {
+        const struct kt_talk *t = kt_lru_at(talks, i);
+        double before = base ? kt_talk_base(d, t, in->best.measure) : 0;
+        if (after[i] <= 0 && before <= 0)
+            continue;
+        struct kt_part *p = &c->part[c->parts++];
+        *p = (struct kt_part){t, before, after[i] * scale};
+        c->before += p->before;
+        c->after += p->after;
+    }
+    free(after);
+    return KT_OK;
+}
+
+void kt_change_fini(struct kt_change *c)
+{
+    free(c->part);
+    c->part = NULL;
+}
+
+double kt_explain_share(struct kt_detect *d, int64_t began, enum kt_measure m,
+                        const uint8_t addr[16], bool server)
+{
+    struct kt_incident in = {.class = KT_C_SURGE, .began = began, .best = {.measure = m}};
+    struct kt_change c;
+    if (kt_change_take(d, &c, &in) != KT_OK)
+        return 0;
+    double rise = 0;
+    for (size_t i = 0; i < c.parts; i++)
+        if (!memcmp(server ? c.part[i].talk->key.server : c.part[i].talk->key.client, addr, 16))
+            rise += c.part[i].after - c.part[i].before;
+    double all = c.after - c.before;
+    kt_change_fini(&c);
+    return all > 0 ? rise / all : 0;
+}
+
+bool kt_explain_single(struct kt_detect *d, int64_t began, enum kt_measure m)
+{
+    if (m == KT_M_FLOWS)
+        return false;
+    struct kt_incident in = {.class = KT_C_SURGE, .began = began, .best = {.measure = m}};
+    struct kt_change c;
+    if (kt_change_take(d, &c, &in) != KT_OK)
+        return false;
+    const struct kt_part *top = NULL;
+    for (size_t i = 0; i < c.parts; i++)
+        if (!top || c.part[i].after - c.part[i].before > top->after - top->before)
+            top = &c.part[i];
+    bool single = false;
+    if (top && top->after - top->before > 0.6 * (c.after - c.before)) {
+        uint32_t talk = kt_lru_index(&d->activity.talks, top->talk), slices = 0, seen = 0;
+        for (int r = 0; r < KT_LAG; r++) {
+            const struct kt_acts *acts = &d->activity.ring[r];
+            for (uint32_t i = 0; acts->used && acts->start >= began && i < acts->n; i++) {
+                seen += acts->act[i].talk == talk;
+                slices += acts->act[i].talk == talk ? acts->act[i].slices : 0;
+            }
+        }
+        single = slices <= seen + seen / 2;
+    }
+    kt_change_fini(&c);
+    return single;
+}
+
+/* ---- sums by property ------------------------------------------------------------------------ */
+
+static uint64_t property(enum kt_cause_kind kind, const struct kt_talk_key *k)
+{
+    switch (kind) {
+    case KT_BY_APP:
+        return k->app;
+    case KT_BY_CLIENT:
+        return kt_hash(k->client, 16, k->ip);
+    case KT_BY_SERVER:
+        return kt_hash(k->server, 16, k->ip);
+    case KT_BY_PORT:
+        return (uint64_t)k->proto << 16 | k->port;
+    default:
+        return kt_hash(k, sizeof(*k), k->proto);
+    }
+}
+
+static int by_property(const void *a, const void *b)
+{
+    const struct kt_cause *x = a, *y = b;
+    if (x->kind != y->kind)
+        return x->kind < y->kind ? -1 : 1;
+    return x->hash < y->hash ? -1 : x->hash > y->hash;
+}
+
+static int by_share(const void *a, const void *b)
+{
+    const struct kt_cause *x = a, *y = b;
+    if (x->share != y->share)
+        return x->share > y->share ? -1 : 1;
+    return by_property(a, b);
+}
+
+int kt_causes_of(const struct kt_change *c, struct kt_causes *out)
+{
+    *out = (struct kt_causes){0};
+    struct kt_cause *row = calloc(c->parts * KT_CAUSE_KINDS + 1, sizeof(*row));
+    if (!row)
+        return KT_ENOMEM;
+    size_t n = 0;
+    for (size_t i = 0; i < c->parts; i++)
+        for (int k = 0; k < KT_CAUSE_KINDS; k++)
+            row[n++] = (struct kt_cause){.kind = (enum kt_cause_kind)k,
+                                         .hash = property(k, &c->part[i].talk->key),
+                                         .talk = c->part[i].talk,
+                                         .before = c->part[i].before,
+                                         .after = c->part[i].after};
+    if (n)
+        qsort(row, n, sizeof(*row), by_property);
+    size_t sums = 0;
+    double change = c->after - c->before;
+    for (size_t i = 0; i < n; i++) {
+        if (i && by_property(&row[sums - 1], &row[i]) == 0) {
+            row[sums - 1].before += row[i].before;
+            row[sums - 1].after += row[i].after;
+        } else
+            row[sums++] = row[i];
+    }
+    unsigned active[KT_CAUSE_KINDS] = {0};
+    for (size_t i = 0; i < sums; i++) {
+        double share = change != 0 ? (row[i].after - row[i].before) / change : 0;
+        row[i].share = fmax(0, fmin(1, share));
+        active[row[i].kind] += row[i].after > 0;
+    }
+    if (sums)
+        qsort(row, sums, sizeof(*row), by_share);
+    unsigned of[KT_CAUSE_KINDS] = {0};
+    for (size_t i = 0; i < sums && out->n < KT_CAUSES; i++)
+        if (row[i].share >= 0.05 && of[row[i].kind]++ < 4)
+            out->cause[out->n++] = row[i];
+    memcpy(out->active, active, sizeof(active));
+    free(row);
+    return KT_OK;
+}
+
+const struct kt_cause *kt_cause_top(const struct kt_causes *c, enum kt_cause_kind kind,
+                                    double share)
+{
+    for (unsigned i = 0; i < c->n; i++)
+        if (c->cause[i].kind == kind)
+            return c->cause[i].share >= share ? &c->cause[i] : NULL;
+    return NULL;
+}

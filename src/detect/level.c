@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later
+ *
+ * Rates: surges and drops. Traffic comes in bursts with heavy tails, so neither a mean nor a
+ * deviation says what is unusual. What is compared instead is the level a stream *holds*: what 4 of
+ * the last 5 intervals (or 8 of 15) reached, with the highest level it held in the past.
+ */
+#include "internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define RECENT 16
+#define STREAMS 2048 /* bound: about 3 KiB each */
+#define MEASURES 3   /* bytes, packets, flows */
+
+/* The least that matters, per second. */
+static const double least[MEASURES] = {25000, 40, 8};
+
+struct level {
+    float recent[RECENT];
+    float pending[KT_LAG];
+    double sum; /* decayed, of the accepted past */
+    struct kt_record high5, high15, low10;
+    bool on;
+    float threshold; /* while on: what was exceeded */
+    float before;
+    int64_t began, last;
+};
+
+struct levels {
+    struct level *of[STREAMS]; /* MEASURES each */
+    double total_mean[MEASURES];
+    double total_excess[MEASURES]; /* level of the total over its record */
+};
+
+static int init(struct kt_detect *d, void **state)
+{
+    (void)d;
+    *state = calloc(1, sizeof(struct levels));
+    return *state ? KT_OK : KT_ENOMEM;
+}
+
+static void fini(void *state)
+{
+    struct levels *l = state;
+    for (int i = 0; i < STREAMS; i++)
+        free(l->of[i]);
+    free(l);
+}
+
+static struct level *level_of(struct kt_detect *d, struct levels *l, uint32_t stream)
+{
+    if (stream >= STREAMS)
+        return NULL;
+    if (!l->of[stream]) {
+        l->of[stream] = calloc(MEASURES, sizeof(struct level));
+        for (int m = 0; l->of[stream] && m < MEASURES; m++) {
+            kt_record_init(&l->of[stream][m].high5, d, false);
+            kt_record_init(&l->of[stream][m].high15, d, false);
+            kt_record_init(&l->of[stream][m].low10, d, true);
+        }
+    }
+    return l->of[stream];
+}
+
+/* What the newest n values held: all but `less` of them reached it. */
+static float held(const struct kt_detect *d, const struct level *l, unsigned n, unsigned less)
+{
+    float v[RECENT];
+    for (unsigned i = 0; i < n; i++)
+        v[i] = l->recent[(d->now - i) % RECENT];
+    return kt_kth(v, n, less);
+}
+
+static double mean(const struct kt_detect *d, const struct level *l)
+{
+    return d->weight > 0 ? l->sum / d->weight : 0;
+}
+
+/* A short history knows few bursts: ask for more. */
+static float margin(const struct kt_detect *d)
+{
+    return 2.2f * (1 + 30.0f / (float)(d->accepted + 1));
+}
+
+struct window {
+    float held5, held15, low10;
+};
+
+static struct window take(struct kt_detect *d, struct level *l, int64_t value)
+{
+    float x = value > 0 ? (float)value : 0;
+    l->recent[d->now % RECENT] = x;
+    float *slot = &l->pending[d->now % KT_LAG];
+    if (d->accepting)
+        l->sum = l->sum * exp(-1.0 / KT_MEMORY) + *slot;
+    *slot = x;
+    struct window w = {held(d, l, 5, 1), held(d, l, 15, 7), held(d, l, 10, 7)};
+    return w;
+}
+
+static void remember(struct kt_detect *d, struct level *l, const struct window *w)
+{
+    kt_record_push(&l->high5, d, w->held5, false);
+    kt_record_push(&l->high15, d, w->held15, false);
+    kt_record_push(&l->low10, d, d->now < 20 ? INFINITY : w->low10, true);
+}
+
+/* How far the level lies over what would be unusual; 1 is enough. *threshold in units of values. */
+static double excess(const struct kt_detect *d, const struct level *l, const struct window *w,
+                     int m, float *threshold)
+{
+    float floor = (float)(least[m] * (double)d->length / KT_SECOND);
+    float t5 = fmaxf(margin(d) * kt_record_best(&l->high5, d, false), floor);
+    float t15 = fmaxf(margin(d) * kt_record_best(&l->high15, d, false), floor);
+    double e5 = w->held5 / t5, e15 = w->held15 / t15;
+    *threshold = e5 >= e15 ? t5 : t15;
+    return e5 >= e15 ? e5 : e15;
+}
+
+static int64_t start_of(const struct kt_detect *d, unsigned back)
+{
+    return d->start - (int64_t)back * d->length;
+}
+
+/* Back to where the values were below half of what was exceeded, one dip allowed. */
+static int64_t began_at(const struct kt_detect *d, const struct level *l, float threshold)
+{
+    unsigned first = 0, dips = 0;
+    for (unsigned i = 0; i < RECENT && i <= d->now && dips < 2; i++) {
+        if (l->recent[(d->now - i) % RECENT] >= threshold / 2)
+            first = i;
+        else
+            dips++;
+    }
+    return start_of(d, first);
+}
+
+static bool unusual(struct kt_detect *d, const struct levels *ls, const struct level *l,
+                    const struct window *w, int m, const struct kt_stream *st, double e)
+{
+    if (e < 1 || d->accepted < KT_WARM_UP)
+        return false;
+    float level = fmaxf(w->held5, w->held15);
+    if (level - mean(d, l) < ls->total_mean[m])
+        return false; /* too little of the whole to matter */
+    /* One bursty application among many proves little unless the whole feels it, too. */
+    if (st->kind != KT_STREAM_TOTAL && ls->total_excess[m] < 0.6)
+        return false;
+    return true;
+}
+
+static int surge(struct kt_detect *d, struct levels *ls, struct level *l, const struct window *w,
+                 int m, const struct kt_stream *st, uint32_t stream)
+{
+    float threshold;
+    double e = excess(d, l, w, m, &threshold);
+    float x = l->recent[d->now % RECENT];
+    if (!l->on) {
+        if (!unusual(d, ls, l, w, m, st, e))
+            return KT_OK;
+        l->began = began_at(d, l, threshold);
+        /* A single bulk transfer is everyday; it has to last to be told. */
+        if (held(d, l, 10, 2) < threshold && kt_explain_single(d, l->began, (enum kt_measure)m))
+            return KT_OK;
+        l->on = true;
+        l->threshold = threshold;
+        l->before = (float)mean(d, l);
+    }
+    if (x >= l->threshold / 2)
+        l->last = d->start + d->length;
+    if (held(d, l, 5, 2) < l->threshold * 0.5f) {
+        l->on = false;
+        return KT_OK;
+    }
+    double s = KT_SECOND / (double)d->length;
+    double strength = fmax(e, 1);
+    struct kt_signal sig = {
+        .class = KT_C_SURGE,
+        .by = KT_BY_LEVEL,
+        .began = l->began,
+        .last = l->last,
+        .confidence = 1 - 0.3 / strength,
+        .severity = fmin(0.9, 0.35 + 0.2 * log10(1 + strength)),
+        .before = l->before * s,
+        .after = held(d, l, 5, 2) * s,
+        .measure = (enum kt_measure)m,
+        .stream = (int)stream,
+        .stream_kind = st->kind,
+        .strength = strength,
+    };
+    return kt_fuse_raise(d, &sig);
+}
+
+static int step(struct kt_detect *d, void *state)
+{
+    struct levels *ls = state;
+    const struct kt_interval *iv = d->iv;
+    for (int pass = 0; pass < 2; pass++) { /* the totals first: others need them */
+        for (size_t i = 0; i < iv->sample_count; i++) {
+            const struct kt_sample *sample = &iv->samples[i];
+            if (sample->stream >= iv->stream_count)
+                continue;
+            const struct kt_stream *st = &iv->streams[sample->stream];
+            if (st->kind == KT_STREAM_HEALTH || (st->kind == KT_STREAM_TOTAL) != (pass == 0))
+                continue;
+            struct level *l = level_of(d, ls, sample->stream);
+            if (!l)
+                continue;
+            for (int m = 0; m < MEASURES; m++) {
+                struct window w = take(d, &l[m], sample->value[m]);
+                if (pass == 0) {
+                    float t;
+                    ls->total_mean[m] = mean(d, &l[m]);
+                    ls->total_excess[m] = excess(d, &l[m], &w, m, &t);
+                }
+                int rc = surge(d, ls, &l[m], &w, m, st, sample->stream);
+                remember(d, &l[m], &w);
+                if (rc != KT_OK)
+                    return rc;
+            }
+        }
+    }
+    return KT_OK;
+}
+
+const struct kt_detector kt_detector_level = {"level", init, step, fini};

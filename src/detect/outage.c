@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later
+ *
+ * Outages: a server (address and port) that has answered steadily is asked and does not answer any
+ * more, or refuses. How many failures in a row prove it depends on how often it failed before.
+ */
+#include "internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define SERVERS 16384
+#define WATCHED 256 /* servers that failed lately */
+#define KNOWN 8     /* intervals with answers before a server counts as one */
+#define DOUBT 1e-4  /* the chance that a healthy server looks so */
+#define GIVE_UP 60  /* intervals without a request after which an outage is not told any longer */
+
+struct server {
+    struct kt_lru_node node;
+    struct {
+        uint8_t addr[16];
+        uint16_t port;
+        uint8_t proto, ip, zero[4];
+    } key;
+    uint64_t touched;                            /* number of the interval + 1 */
+    uint32_t answered, failed, refused, clients; /* in that interval */
+    float good, bad;                             /* intervals with answers, with failures only */
+    uint64_t last_good;
+    uint32_t row; /* intervals in a row with failures only */
+    uint32_t requests, most_clients;
+    uint64_t first_fail, last_fail; /* numbers of intervals */
+    int64_t began, last;
+    uint16_t app;
+    bool watched, down;
+};
+
+struct outage {
+    struct kt_lru servers;
+    uint32_t watch[WATCHED];
+    unsigned watching;
+    uint32_t touched[KT_ACTS];
+    unsigned touches;
+};
+
+static int init(struct kt_detect *d, void **state)
+{
+    (void)d;
+    struct outage *o = calloc(1, sizeof(*o));
+    *state = o;
+    return o ? kt_lru_init(&o->servers, sizeof(struct server), 24, SERVERS) : KT_ENOMEM;
+}
+
+static void fini(void *state)
+{
+    struct outage *o = state;
+    kt_lru_fini(&o->servers);
+    free(o);
+}
+
+static void count(struct kt_detect *d, struct outage *o, const struct kt_act *a)
+{
+    const struct kt_talk *t = kt_act_talk(d, a);
+    bool fails = a->failed || a->silent;
+    if ((t->key.proto != KT_PROTO_TCP && t->key.proto != KT_PROTO_UDP) ||
+        a->flags & KT_ACT_SCANNER || (!fails && !a->answered))
+        return;
+    struct server key = {.key = {.port = t->key.port, .proto = t->key.proto, .ip = t->key.ip}};
+    memcpy(key.key.addr, t->key.server, 16);
+    struct server *s = kt_lru_get(&o->servers, &key.key, a->answered > 0);
+    if (!s)
+        return;
+    if (s->touched != d->now + 1) {
+        s->touched = d->now + 1;
+        s->answered = s->failed = s->refused = s->clients = 0;
+        o->touched[o->touches++] = kt_lru_index(&o->servers, s);
+    }
+    s->answered += a->answered;
+    s->failed += a->failed + a->silent;
+    s->refused += a->refused;
+    s->clients += fails;
+    if (a->answered)
+        s->app = t->key.app;
+}
+
+static void judge(struct kt_detect *d, struct outage *o, struct server *s)
+{
+    if (s->answered) {
+        if (s->good > 300) { /* old answers fade */
+            s->good /= 2;
+            s->bad /= 2;
+        }
+        s->good++;
+        if (!s->down)
+            s->bad += s->row ? 1 : 0;
+        s->row = 0;
+        s->last_good = d->now;
+        return;
+    }
+    if (s->row == 0) {
+        s->first_fail = d->now;
+        s->began = d->start;
+        s->requests = s->most_clients = 0;
+    }
+    s->row++;
+    s->requests += s->failed;
+    if (s->clients > s->most_clients)
+        s->most_clients = s->clients;
+    s->last_fail = d->now;
+    s->last = d->start + d->length;
+    if (!s->watched && s->good >= KNOWN && o->watching < WATCHED) {
+        s->watched = true;
+        s->node.refs++;
+        o->watch[o->watching++] = kt_lru_index(&o->servers, s);
+    }
+}
+
+/* Failures in a row that a server like this would hardly show when healthy. */
+static unsigned enough(struct kt_detect *d, const struct server *s)
+{
+    double fails = (s->bad + 1) / (s->good + s->bad + 2);
+    unsigned n = (unsigned)ceil(log(DOUBT) / log(fails));
+    if (kt_fuse_recent(d, KT_C_PATH, 5))
+        n += 3;
+    return n < 2 ? 2 : n;
+}
+
+static bool is_down(struct kt_detect *d, const struct server *s)
+{
+    if (s->down)
+        return true;
+    /* It must have been busy up to the moment: what rests for long may simply have moved. */
+    uint64_t idle = s->first_fail - s->last_good;
+    return s->row >= enough(d, s) && s->requests >= 3 && d->now >= s->first_fail + 2 && idle <= 60;
+}
+
+static int raise(struct kt_detect *d, struct server *s)
+{
+    double p = (s->bad + 1) / (s->good + s->bad + 2);
+    struct kt_signal sig = {
+        .class = KT_C_OUTAGE,
+        .by = KT_BY_SLICES,
+        .began = s->began,
+        .last = d->start + d->length,
+        .confidence = fmin(0.98, 1 - pow(p, s->row < 4 ? s->row : 4)),
+        .severity = fmin(0.95, 0.6 + 0.1 * log2(1 + s->most_clients)),
+        .stream = -1,
+        .strength = s->row,
+        .ip = s->key.ip,
+        .proto = s->key.proto,
+        .port = s->key.port,
+        .app = s->app,
+        .count = s->requests,
+        .of = s->most_clients,
+    };
+    memcpy(sig.addr, s->key.addr, 16);
+    return kt_fuse_raise(d, &sig);
+}
+
+static int step(struct kt_detect *d, void *state)
+{
+    struct outage *o = state;
+    struct kt_acts *acts = kt_activity_now(d);
+    o->touches = 0;
+    for (uint32_t i = 0; i < acts->n; i++)
+        count(d, o, &acts->act[i]);
+    for (unsigned i = 0; i < o->touches; i++)
+        judge(d, o, kt_lru_at(&o->servers, o->touched[i]));
+    unsigned kept = 0;
+    for (unsigned i = 0; i < o->watching; i++) {
+        struct server *s = kt_lru_at(&o->servers, o->watch[i]);
+        if (s->row == 0 || d->now > s->last_fail + GIVE_UP) {
+            s->watched = s->down = false;
+            s->row = 0;
+            s->node.refs--;
+            continue;
+        }
+        o->watch[kept++] = o->watch[i];
+        s->down = is_down(d, s);
+        int rc = s->down ? raise(d, s) : KT_OK;
+        if (rc != KT_OK)
+            return rc;
+    }
+    o->watching = kept;
+    return KT_OK;
+}
+
+const struct kt_detector kt_detector_outage = {"outage", init, step, fini};
