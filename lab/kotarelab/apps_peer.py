@@ -14,16 +14,16 @@ class BitTorrent:
         folder = lab.folder("torrent")
         lab.write("torrent/birds.txt", text(lab.rng, 60_000))
         lab.daemon("opentracker", self.host, ["opentracker", "-i", self.host.v4, "-p", tracker, "-P", tracker,
-                                              "-d", folder, "-u", "root"])
+                                              "-d", folder, "-u", "nobody"])
         self.file = lab.path("birds.torrent")
         subprocess.run(["mktorrent", "-l", "15", "-d", "-a", f"udp://{self.host.v4}:{tracker}/announce", "-o", self.file,
                         os.path.join(folder, "birds.txt")], check=True, stdout=subprocess.DEVNULL)
-        lab.daemon("seeder", self.host, self.aria(lab, folder) + ["--seed-ratio=0.0", "--check-integrity=true",
+        lab.daemon("seeder", self.host, self.aria(folder, lab.ports["bittorrent"]) + ["--seed-ratio=0.0", "--check-integrity=true",
                    f"--listen-port={lab.ports['bittorrent']}", self.file])
 
     @staticmethod
-    def aria(lab, folder):
-        return ["aria2c", "--no-conf", "-q", "-d", folder, "--enable-dht=false", "--enable-dht6=false",
+    def aria(folder, dht):
+        return ["aria2c", "--no-conf", "-q", "-d", folder, "--enable-dht=true", f"--dht-listen-port={dht}", f"--dht-file-path={folder}/dht.dat", "--enable-dht6=false",
                 "--bt-enable-lpd=false", "--enable-peer-exchange=false", "--disable-ipv6=true",
                 "--bt-require-crypto=false", "--bt-min-crypto-level=plain", "--bt-tracker-interval=15"]
 
@@ -33,7 +33,8 @@ class BitTorrent:
         def fetch(i):
             keys = lab.keys("BitTorrent", "udp", client, self.host, p["tracker"], "4")
             keys += lab.keys("BitTorrent", "tcp", client, self.host, p["bittorrent"], "4")
-            lab.call("bittorrent", client, self.aria(lab, lab.folder(f"fetched-{i}")) + [
+            keys += lab.keys("BitTorrent", "udp", client, self.host, p["bittorrent"], "4")
+            lab.call("bittorrent", client, self.aria(lab.folder(f"fetched-{i}"), p["bittorrent"] + 9) + [
                 "--seed-time=0", f"--listen-port={p['bittorrent'] + 9}", "--bt-stop-timeout=18", self.file], keys, timeout=25)
         lab.every(30, "bittorrent", fetch)
 
