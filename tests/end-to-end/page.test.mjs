@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+// What a reader does with the page, in a real browser against the real program (see harness.mjs).
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { api, eventually, start, stop, visit } from './harness.mjs';
+
+let url, status, events;
+
+before(async () => {
+  url = await start();
+  status = (await api(url, 'status')).body;
+  events = (await api(url, 'events')).body.events;
+});
+after(stop);
+
+const params = (page) => new URLSearchParams(new URL(page.url()).hash.split('?')[1] ?? '');
+const drawn = async (page) => {
+  await page.locator('.legend li').first().waitFor();
+  await page.locator('.plot canvas').first().waitFor();
+};
+// How many of the canvas' pixels are as colourful as only areas are.
+const painted = (page) => page.locator('.plot canvas').evaluate((c) => {
+  const { data } = c.getContext('2d').getImageData(0, 0, c.width, c.height);
+  let n = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    if (data[i + 3] === 255 && Math.max(data[i], data[i + 1], data[i + 2]) - Math.min(data[i], data[i + 1], data[i + 2]) > 40) n++;
+  }
+  return n / (c.width * c.height);
+});
+const spanText = (page) => page.locator('.windowbar .span').innerText();
+const focused = (page) => page.evaluate(() => {
+  const e = document.activeElement;
+  return `${e.tagName} ${e.className} ${e.getAttribute('aria-label') ?? e.textContent}`.trim();
+});
+
+test('the overview shows the traffic, key figures and the events', async () => {
+  const { page, check } = await visit(url);
+  await drawn(page);
+  assert.ok(await eventually(async () => (await painted(page)) > 0.02, 'the chart is painted'));
+  const apps = (await api(url, 'applications')).body;
+  const figures = await page.locator('.figures').innerText();
+  assert.match(figures, /\d[\d.]*\s?[KMG]?i?B/);
+  assert.doesNotMatch(figures, /NaN|undefined|…/);
+  assert.ok((await page.locator('.legend li').count()) >= Math.min(3, apps.applications.length));
+  await eventually(async () => (await page.locator('.marker').count()) === events.length, 'a marker for each event');
+  assert.equal(await page.locator('.health').count(), 5);
+  assert.equal(await page.locator('.top-list li').first().locator('.name').innerText(), apps.applications[0].name);
+  await check();
+});
+
+test('what is stacked and measured is a choice that the address keeps', async () => {
+  const { page, check } = await visit(url);
+  await drawn(page);
+  for (const [choice, kind] of [['Category', 'category'], ['Direction', 'direction'], ['Port', 'port']]) {
+    await page.getByText(choice, { exact: true }).click();
+    await eventually(() => params(page).get('stack') === kind, 'the address says what is stacked');
+    const names = (await api(url, `series?kind=${kind}`)).body.series.filter((s) => s.total > 0).length;
+    await eventually(async () => (await page.locator('.legend li').count()) === names, `the layers of ${kind}`);
+  }
+  await page.getByText('Packets', { exact: true }).last().click();
+  await eventually(() => params(page).get('metric') === 'packets', 'the address says what is measured');
+  await page.reload();
+  await drawn(page);
+  assert.ok(await page.getByRole('radio', { name: 'Port' }).isChecked());
+  await check();
+});
+
+test('dragging zooms, a double click resets, back and forward and a reload keep their windows', async () => {
+  const { page, check } = await visit(url);
+  await drawn(page);
+  const whole = await spanText(page);
+  const box = await page.locator('.plot .u-over').boundingBox();
+  const drag = async (a, b, keys = []) => {
+    for (const k of keys) await page.keyboard.down(k);
+    await page.mouse.move(box.x + box.width * a, box.y + 60);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * ((a + b) / 2), box.y + 70, { steps: 4 });
+    await page.mouse.move(box.x + box.width * b, box.y + 70, { steps: 4 });
+    await page.mouse.up();
+    for (const k of keys) await page.keyboard.up(k);
+  };
+  await drag(0.25, 0.75);
+  await eventually(() => params(page).get('from'), 'the window is held');
+  const first = params(page).toString(), text = await spanText(page);
+  assert.notEqual(text, whole);
+  const [from, to] = ['from', 'to'].map((k) => BigInt(params(page).get(k)));
+  const length = BigInt(status.last) - BigInt(status.first);
+  assert.ok(to - from > length / 3n && to - from < (length * 2n) / 3n, 'about the half that was dragged over');
+
+  await drag(0.5, 0.75, ['Shift']);
+  await eventually(() => params(page).toString() !== first, 'Shift and drag pans');
+  const panned = ['from', 'to'].map((k) => BigInt(params(page).get(k)));
+  assert.equal(panned[1] - panned[0], to - from, 'a pan keeps the length');
+  assert.ok(panned[0] < from, 'dragging to the right shows what was before');
+
+  await page.goBack();
+  await eventually(() => params(page).toString() === first, 'back is the window before');
+  await eventually(async () => (await spanText(page)) === text, 'and the page shows it');
+  await page.reload();
+  await drawn(page);
+  assert.equal(await spanText(page), text);
+  await page.goBack();
+  await eventually(async () => (await spanText(page)) === whole, 'back once more is everything');
+  await page.goForward();
+  await eventually(async () => (await spanText(page)) === text, 'forward is the window again');
+  await drawn(page);
+  await page.mouse.dblclick(box.x + box.width / 2, box.y + 100);
+  await eventually(() => !params(page).get('from'), 'a double click lets go');
+  await check();
+});
+
+test('the window and the filter go along to the other views', async () => {
+  const { page, check } = await visit(url);
+  await drawn(page);
+  await page.getByRole('button', { name: 'Zoom in' }).click();
+  await eventually(() => params(page).get('from'), 'the window is held');
+  const text = await spanText(page);
+  for (const view of ['Applications', 'Flows', 'Events']) {
+    await page.getByRole('navigation', { name: 'Views' }).getByRole('link', { name: view }).click();
+    await page.waitForURL(new RegExp(`#/${view.toLowerCase()}`));
+    assert.equal(await spanText(page), text);
+    assert.equal(await page.title(), `${view} – Kōtare`);
+  }
+  await page.getByRole('navigation', { name: 'Views' }).getByRole('link', { name: 'Applications' }).click();
+  const link = page.locator('.rows tbody th a').first();
+  const name = await link.innerText();
+  await link.click();
+  await page.locator('.flows tbody tr').first().waitFor();
+  assert.equal(params(page).get('filter'), `app == "${name}"`);
+  assert.equal(await spanText(page), text);
+  await check();
+});
+
+test('live updates never move a held window, and move the page when nothing is held', async () => {
+  const live = { ...status, live: true, done: false };
+  const { page, check } = await visit(url, '', { fakeStream: true });
+  await page.waitForFunction(() => window.say);
+  await page.evaluate((s) => window.say('status', s), live);
+  await drawn(page);
+  assert.match(await page.locator('.windowbar .state').innerText(), /live/i);
+  const before = await spanText(page);
+  const later = (s) => ({ ...live, last: String(BigInt(live.last) + BigInt(s) * 1000000000n), packets: live.packets + s });
+  await page.evaluate((s) => window.say('status', s), later(5));
+  await eventually(async () => (await spanText(page)) !== before, 'without a hold the page follows');
+
+  await page.getByRole('button', { name: 'Zoom in' }).click();
+  await eventually(() => params(page).get('from'), 'the window is held');
+  const address = page.url(), text = await spanText(page);
+  assert.match(await page.locator('.windowbar .state').innerText(), /held/i);
+  for (let s = 6; s < 12; s++) await page.evaluate((x) => window.say('status', x), later(s));
+  await page.evaluate((e) => window.say('events', { events: e }), events);
+  await page.waitForTimeout(500);
+  assert.equal(page.url(), address);
+  assert.equal(await spanText(page), text);
+  await page.getByRole('button', { name: 'Follow again' }).click();
+  await eventually(async () => /live/i.test(await page.locator('.windowbar .state').innerText()), 'it follows again');
+  await page.getByRole('combobox', { name: 'Follow' }).selectOption('60');
+  await eventually(() => params(page).get('last') === '60', 'the newest minute is followed');
+  await eventually(async () => /1\s?min|60/.test(await spanText(page)), 'and shown');
+  await check();
+});
+
+test('a lost connection is told, what was shown stays', async () => {
+  const { page, check } = await visit(url, '', { fakeStream: true });
+  await page.waitForFunction(() => window.say);
+  await page.evaluate((s) => window.say('status', s), status);
+  await drawn(page);
+  await page.evaluate(() => window.lose());
+  await page.getByText('The connection is lost.').waitFor();
+  assert.ok((await page.locator('.legend li').count()) > 0);
+  await page.evaluate((s) => window.say('status', s), status);
+  await page.getByText('The connection is lost.').waitFor({ state: 'detached' });
+  await check();
+});
+
+test('flows are filtered, sorted and paged by the server', async () => {
+  const asked = [];
+  const { page, check } = await visit(url, '#/flows');
+  page.on('request', (r) => r.url().includes('/flows?') && asked.push(new URL(r.url()).searchParams));
+  await page.locator('.flows tbody tr').first().waitFor();
+  const app = (await api(url, 'applications')).body.applications.find((a) => a.flows > 1).name;
+  const filter = `app == "${app}"`;
+  await page.getByLabel('Filter', { exact: true }).fill(filter);
+  await page.getByRole('button', { name: 'Apply' }).click();
+  const reply = (await api(url, `flows?filter=${encodeURIComponent(filter)}`)).body;
+  const total = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, '\u202f');
+  await eventually(async () => (await page.locator('.pager').innerText()).includes(`of ${total(reply.total)} flows`), 'the total of the filter');
+  assert.deepEqual([...new Set(await page.locator('.flows tbody td:nth-child(4)').allInnerTexts())], [app]);
+
+  await page.getByRole('columnheader', { name: 'Bytes' }).getByRole('button').click();
+  await eventually(() => asked.at(-1)?.get('sort') === 'bytes' && asked.at(-1).get('order') === 'desc', 'the server is asked to sort');
+  const biggest = (await api(url, `flows?filter=${encodeURIComponent(filter)}&sort=bytes&order=desc&limit=1`)).body.flows[0];
+  await eventually(async () => (await page.locator('.flows tbody tr').first().innerText()).includes(`${biggest.client}:${biggest.client_port}`), 'the biggest flow first');
+  assert.equal(await page.getByRole('columnheader', { name: 'Bytes' }).getAttribute('aria-sort'), 'descending');
+
+  await page.getByRole('button', { name: 'Clear' }).click();
+  await eventually(() => !params(page).get('filter'), 'the filter is gone');
+  const all = (await api(url, 'flows?limit=1')).body.total;
+  await eventually(async () => (await page.locator('.pager').innerText()).includes(`of ${total(all)} flows`), 'all flows');
+  if (all > 100) {
+    await page.getByRole('button', { name: 'Next' }).click();
+    await eventually(() => asked.at(-1).get('offset') === '100', 'the second page is asked for');
+    await eventually(async () => (await page.locator('.pager').innerText()).startsWith('101'), 'and shown');
+    assert.equal(params(page).get('page'), '2');
+  }
+  await check();
+});
+
+test('a wrong filter shows the sentence of the compiler and keeps what was typed', async () => {
+  const wrong = 'aap == "DNS"';
+  const { page, check } = await visit(url, '#/flows', { expected: /status of 400/ });
+  await page.locator('.flows tbody tr').first().waitFor();
+  await page.getByLabel('Filter', { exact: true }).fill(wrong);
+  await page.keyboard.press('Enter');
+  const said = await api(url, `flows?filter=${encodeURIComponent(wrong)}`);
+  assert.equal(said.status, 400);
+  const alert = page.locator('#filter-error');
+  await alert.waitFor();
+  assert.equal((await alert.innerText()).trim(), said.body.error.trim());
+  assert.equal(await page.getByLabel('Filter', { exact: true }).inputValue(), wrong);
+  assert.equal(await page.getByLabel('Filter', { exact: true }).getAttribute('aria-invalid'), 'true');
+  await page.getByRole('button', { name: 'Clear' }).click();
+  await page.locator('.flows tbody tr').first().waitFor();
+  await check();
+});
+
+test('every sort of the flows is known to the server, and every example filter compiles', async () => {
+  const { page, check } = await visit(url, '#/flows');
+  await page.locator('.flows tbody tr').first().waitFor();
+  for (const column of ['Start', 'Client', 'Server', 'Application', 'Bytes', 'Duration', 'Round trip', 'Retransmitted']) {
+    const answer = page.waitForResponse((r) => r.url().includes('/flows?'));
+    await page.getByRole('columnheader', { name: column }).getByRole('button').click();
+    assert.equal((await answer).status(), 200, `sorted by ${column}`);
+  }
+  for (const chip of await page.locator('.chip').allInnerTexts()) {
+    assert.equal((await api(url, `flows?limit=1&filter=${encodeURIComponent(chip)}`)).status, 200, chip);
+  }
+  await check();
+});
+
+test('a flow opens with rule, confidence and evidence, by keyboard too', async () => {
+  const flow = (await api(url, 'flows?sort=bytes&order=desc&limit=1')).body.flows[0];
+  const { page, check } = await visit(url, '#/flows?sort=bytes&order=desc');
+  const open = page.locator('.flows .open').first();
+  await open.focus();
+  await page.keyboard.press('Enter');
+  const dialog = page.getByRole('dialog');
+  await dialog.waitFor();
+  const text = await dialog.innerText();
+  assert.ok(text.includes(flow.app));
+  if (flow.rule) assert.ok(text.includes(flow.rule));
+  const hex = flow.evidence.up?.hex || flow.evidence.down?.hex;
+  if (hex) assert.ok((await dialog.locator('.dump').allInnerTexts()).join('').includes(hex.slice(0, 16).match(/../g).join(' ')));
+  assert.equal(params(page).get('flow'), flow.id);
+  await page.keyboard.press('Escape');
+  await dialog.waitFor({ state: 'detached' });
+  assert.match(await focused(page), /open/);
+  await check();
+});
+
+test('an event says what, when, how sure and why, and leads to its flows and its window', async (t) => {
+  if (!events.length) return t.skip('this input has no events');
+  const { page, check } = await visit(url, '#/events');
+  const cards = page.locator('.event');
+  await cards.first().waitFor();
+  assert.equal(await cards.count(), events.length);
+  const event = events.find((e) => e.causes.length) ?? events[0];
+  const card = page.locator(`#event-${event.id}`);
+  const text = await card.innerText();
+  assert.ok(text.includes(event.title));
+  assert.match(text, /How sure[\s\S]*\d\s?%/);
+  if (event.causes.length) assert.ok(text.includes(event.causes[0].name));
+  await card.getByRole('link', { name: 'Flows of that moment' }).click();
+  await page.waitForURL(/#\/flows/);
+  assert.equal(params(page).get('from'), event.began);
+  assert.equal(params(page).get('filter') ?? '', event.filter);
+  const q = new URLSearchParams({ from: params(page).get('from'), to: params(page).get('to'), filter: event.filter });
+  const reply = await api(url, `flows?${q}`);
+  assert.equal(reply.status, 200, reply.body.error);
+  assert.ok(reply.body.total > 0, 'the event has flows');
+  await page.locator('.flows tbody tr').first().waitFor();
+  await page.goBack();
+  await card.getByRole('link', { name: 'Show on the overview' }).click();
+  await drawn(page);
+  assert.ok(BigInt(params(page).get('from') ?? status.first) <= BigInt(event.began));
+  await page.locator('.marker').first().waitFor();
+  await check();
+});
+
+test('a marker on the overview leads to its event', async (t) => {
+  if (!events.length) return t.skip('this input has no events');
+  const { page, check } = await visit(url);
+  await drawn(page);
+  const event = [...events].sort((a, b) => (BigInt(a.began) < BigInt(b.began) ? -1 : 1))[0];
+  await page.locator('.marker').first().waitFor();
+  await page.getByRole('link', { name: event.title }).first().focus();
+  await page.keyboard.press('Enter');
+  await page.locator('.event.chosen').waitFor();
+  assert.ok((await page.locator('.event.chosen').innerText()).includes(event.title));
+  await check();
+});
+
+test('the chart is usable with keys alone', async () => {
+  const { page, check } = await visit(url);
+  await drawn(page);
+  await eventually(async () => (await page.locator('.marker').count()) === events.length, 'markers');
+  const seen = [];
+  for (let i = 0; i < 60; i++) {
+    await page.keyboard.press('Tab');
+    seen.push(await focused(page));
+    if (/Traffic by/.test(seen.at(-1))) break;
+  }
+  for (const what of ['To the content', 'Overview', 'Flows', 'Zoom in', 'Theme', 'Traffic by']) {
+    assert.ok(seen.some((s) => s.includes(what)), `Tab reaches "${what}"`);
+  }
+  for (const e of events) assert.ok(seen.some((s) => s.includes(e.title)), `Tab reaches the marker of "${e.title}"`);
+  await page.keyboard.press('End');
+  await page.keyboard.press('ArrowLeft');
+  await page.locator('.readout').waitFor();
+  const one = await page.locator('.readout .when').innerText();
+  await page.keyboard.press('ArrowLeft');
+  await eventually(async () => (await page.locator('.readout .when').innerText()) !== one, 'the readout moves');
+  await page.keyboard.press('+');
+  await eventually(() => params(page).get('from'), '+ zooms in');
+  const from = BigInt(params(page).get('from'));
+  await page.keyboard.press('Shift+ArrowLeft');
+  await eventually(() => BigInt(params(page).get('from') ?? 0) < from, 'Shift+left pans to before');
+  assert.match(await focused(page), /Traffic by/);
+  await page.keyboard.press('0');
+  await eventually(() => !params(page).get('from'), '0 resets');
+  await check();
+});
+
+test('light and dark follow the system and the switch', async () => {
+  const { page, check } = await visit(url, '', { colorScheme: 'dark' });
+  await drawn(page);
+  const light = () => page.evaluate(() => {
+    const [r, g, b] = getComputedStyle(document.body).backgroundColor.match(/[\d.]+/g).map(Number);
+    return r + g + b > 380;
+  });
+  assert.equal(await light(), false);
+  await page.getByRole('button', { name: 'Theme: auto' }).click();
+  await page.getByRole('button', { name: 'Theme: light' }).waitFor();
+  assert.equal(await light(), true);
+  await page.reload();
+  await drawn(page);
+  assert.equal(await light(), true, 'the choice is kept');
+  assert.ok((await painted(page)) > 0.02);
+  await check();
+});
+
+test('times are UTC and, when asked for, local', async () => {
+  const { page, check } = await visit(url);
+  await drawn(page);
+  const utc = await spanText(page);
+  assert.ok(utc.startsWith(new Date(Number(BigInt(status.first) / 1000000n)).toISOString().slice(0, 19).replace('T', ' ')));
+  await page.getByRole('button', { name: 'Times in UTC' }).click();
+  await eventually(async () => (await spanText(page)) !== utc, 'local time is shown');
+  await check();
+});
+
+test('each view fits a narrow screen and names all its controls', async () => {
+  for (const view of ['overview', 'applications', 'flows', 'events']) {
+    const { page, check } = await visit(url, `#/${view}`, { viewport: { width: 400, height: 800 } });
+    await page.locator('.card').first().waitFor();
+    await page.waitForTimeout(200);
+    assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0, `${view} is too wide`);
+    const nameless = await page.evaluate(() => [...document.querySelectorAll('a, button, input, select, [role], svg, meter, progress')]
+      .filter((e) => !e.closest('[aria-hidden="true"]') && !e.matches('[role=status], [role=alert], [role=search]'))
+      .filter((e) => !(e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.labels?.length || e.textContent.trim()))
+      .map((e) => e.outerHTML.slice(0, 120)));
+    assert.deepEqual(nameless, [], view);
+    await check();
+  }
+});
+
+test('errors and emptiness are said in words', async () => {
+  const fail = (route) => route.fulfill({ status: 500, contentType: 'application/json', body: '{"error":"the store is gone","code":"io"}' });
+  for (const [view, path] of [['overview', 'series'], ['applications', 'applications'], ['flows', 'flows'], ['events', 'events']]) {
+    const { page, check } = await visit(url, `#/${view}`, { routes: [[`**/api/v1/${path}*`, fail]], expected: /status of 500/ });
+    await page.getByText('the store is gone').first().waitFor();
+    await check();
+  }
+  const empty = (body) => (route) => route.fulfill({ status: 200, contentType: 'application/json', body });
+  const { page, check } = await visit(url, '#/events', { routes: [['**/api/v1/events*', empty('{"events":[]}')]] });
+  await page.getByText('Nothing unusual so far').waitFor();
+  await check();
+  const none = await visit(url, `#/flows?filter=${encodeURIComponent('bytes < 0')}`);
+  await none.page.getByText('No flow matches').waitFor();
+  await none.check();
+});
+
+test('the page is served with a strict policy', async () => {
+  const reply = await fetch(url);
+  const policy = reply.headers.get('content-security-policy') ?? '';
+  for (const part of ["default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'"]) assert.ok(policy.includes(part), part);
+  assert.doesNotMatch(policy, /unsafe|\*/);
+  assert.match(reply.headers.get('content-type'), /^text\/html/);
+});
