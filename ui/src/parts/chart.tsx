@@ -31,13 +31,13 @@ export function Chart(props: Props) {
   const [at, setAt] = useState<number | null>(null);
   const [geometry, setGeometry] = useState<Geometry | null>(null);
   const looks = useStore(look), zones = useStore(zone);
-  const layers = data.layers.map((l) => l.name + l.colour).join('\n');
 
   useLayoutEffect(() => {
     const root = box.current!;
     held.current = [...now.current.range];
     const height = () => (root.clientWidth < 560 ? 240 : PLOT_HEIGHT);
     const u = makePlot(root, root.clientWidth, height(), now.current.data, held.current, {
+      layers: () => now.current.data.layers,
       events: () => now.current.events,
       end: () => lastTime(now.current.data),
       onCursor: (i) => {
@@ -63,7 +63,7 @@ export function Chart(props: Props) {
       plot.current = null;
       pointed.set(null);
     };
-  }, [layers, looks, zones]);
+  }, [looks, zones]);
 
   useEffect(() => {
     [held.current[0], held.current[1]] = range;

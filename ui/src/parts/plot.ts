@@ -13,6 +13,10 @@ export const PLOT_HEIGHT = 320;
 const STEPS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300,
   600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800];
 
+// The plot is made with this many series, so that a change of layers needs no new plot (which would
+// end a drag that is under way); those without a layer hold nothing.
+const SLOTS = 24;
+
 // Running sums, the topmost first: each layer is drawn over the one that contains it.
 export function stacked(data: PlotData): uPlot.AlignedData {
   const n = data.times.length;
@@ -26,10 +30,13 @@ export function stacked(data: PlotData): uPlot.AlignedData {
   // A value holds until the next begins: the last one needs an end.
   const last = (data.times[n - 1] ?? 0) + data.step;
   const ended = sums.reverse().map((s) => [...s, s[n - 1] ?? null]);
-  return [n ? [...data.times, last] : [], ...ended] as uPlot.AlignedData;
+  const none = new Array(n ? n + 1 : 0).fill(null);
+  while (ended.length < SLOTS) ended.unshift(none);
+  return [n ? [...data.times, last] : [], ...ended.slice(-SLOTS)] as uPlot.AlignedData;
 }
 
 export interface PlotHooks {
+  layers: () => Layer[];
   events: () => Event[];
   end: () => number; // of what is known, seconds: where an event that is still on stops
   onCursor: (index: number | null) => void;
@@ -64,8 +71,9 @@ export function makePlot(root: HTMLElement, width: number, height: number, data:
     ],
     series: [
       {},
-      ...[...data.layers].reverse().map((layer): uPlot.Series => ({
-        label: layer.name, fill: layer.colour, stroke: surface, width: 0.5, paths: path, points: { show: false },
+      ...Array.from({ length: SLOTS }, (_, slot): uPlot.Series => ({
+        fill: () => hooks.layers()[SLOTS - 1 - slot]?.colour ?? 'transparent',
+        stroke: surface, width: 0.5, paths: path, points: { show: false },
       })),
     ],
     hooks: {

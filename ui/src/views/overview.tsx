@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
-import { useMemo } from 'preact/hooks';
+import { useMemo, useRef } from 'preact/hooks';
 import { address, useApi, type Applications, type Event, type Series, type Status } from '../api';
 import { colourOf } from '../colours';
 import { status } from '../live';
@@ -78,10 +78,19 @@ function Traffic({ series, stale, s, kind, metric, events, only }: {
 }) {
   const step = series.step / 1e9;
   const isolated = series.series.some((x) => x.name === only) ? only : '';
+  // A layer keeps its place while the window changes; only what is new goes on top.
+  const ranks = useRef(new Map<string, number>());
+  const rank = (name: string) => {
+    if (name === 'Other') return Infinity;
+    const key = `${kind} ${name}`, known = ranks.current;
+    if (!known.has(key)) known.set(key, known.size);
+    return known.get(key)!;
+  };
   const data = useMemo<PlotData>(() => ({
     times: series.times.map(toSeconds),
     step,
-    layers: series.series.filter((x) => x.total > 0 && (!isolated || x.name === isolated)).map((x) => ({
+    layers: series.series.filter((x) => x.total > 0 && (!isolated || x.name === isolated))
+      .map((x) => ({ x, place: rank(x.name) })).sort((a, b) => a.place - b.place).map(({ x }) => ({
       name: label(kind, x.name), colour: colourOf(x.name), values: x.values.map((v) => (v === null ? null : v / step)),
     })),
   }), [series, step, isolated, kind]);
