@@ -7,6 +7,7 @@
 static const struct kt_source_ops *const sources[] = {
     &kt_source_pcap,
     &kt_source_pcapng,
+    &kt_source_ring,
     NULL,
 };
 
