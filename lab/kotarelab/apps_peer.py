@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 """Peers: BitTorrent between aria2 clients, calls between sipp agents."""
+import hashlib
 import os
 import subprocess
 
@@ -12,12 +13,16 @@ class BitTorrent:
         self.host, tracker = lab.host("media"), lab.ports["tracker"]
         from .lab import text
         folder = lab.folder("torrent")
-        lab.write("torrent/birds.txt", text(lab.rng, 60_000))
-        lab.daemon("opentracker", self.host, ["opentracker", "-i", self.host.v4, "-p", tracker, "-P", tracker,
-                                              "-d", folder, "-u", "nobody"])
+        lab.write("torrent/birds.txt", text(lab.rng, 9_000))
         self.file = lab.path("birds.torrent")
         subprocess.run(["mktorrent", "-l", "15", "-d", "-a", f"udp://{self.host.v4}:{tracker}/announce", "-o", self.file,
                         os.path.join(folder, "birds.txt")], check=True, stdout=subprocess.DEVNULL)
+        with open(self.file, "rb") as f:  # the tracker serves only what its list names
+            torrent = f.read()
+        info = hashlib.sha1(torrent[torrent.index(b"4:info") + 6:-1]).hexdigest()
+        lab.write("torrent/white", info + "\n")
+        lab.daemon("opentracker", self.host, ["opentracker", "-i", self.host.v4, "-p", tracker, "-P", tracker,
+                                              "-d", folder, "-u", "nobody", "-w", "white"])
         lab.daemon("seeder", self.host, self.aria(folder, lab.ports["bittorrent"]) + ["--seed-ratio=0.0", "--check-integrity=true",
                    f"--listen-port={lab.ports['bittorrent']}", self.file])
 

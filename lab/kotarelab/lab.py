@@ -14,7 +14,7 @@ SERVERS = ["web", "mail", "data", "media", "infra"]
 
 DEFAULTS = {
     "seed": 1, "net4": "10.20.0.", "net6": "fd20::", "mac": "02:20:00:00:00:", "vlan": 0,
-    "base": 11, "rotate": 0, "pace": 1.0, "base_delay": 2, "base_jitter": 1,
+    "base": 11, "rotate": 0, "pace": 1.2, "base_delay": 2, "base_jitter": 1,
     "ports": {"http": 80, "http2": 8080, "tls": 443, "quic": 8443, "dns": 53, "ssh": 22, "ntp": 123,
               "smtp": 25, "imap": 143, "pop3": 110, "ftp": 21, "ftp_data": 40000, "redis": 6379,
               "postgresql": 5432, "mysql": 3306, "mqtt": 1883, "tftp": 69, "tftp_data": 41000,
@@ -22,10 +22,10 @@ DEFAULTS = {
               "rsync": 873, "git": 9418, "irc": 6667, "sip": 5060, "rtp": 42000, "tracker": 6969,
               "bittorrent": 6881, "radius": 1812, "xmpp": 5222},
     "incidents": [
-        {"kind": "surge", "at": 0.30, "length": 20},
-        {"kind": "outage", "at": 0.47, "length": 30},
-        {"kind": "latency", "at": 0.68, "length": 30},
-        {"kind": "scan", "at": 0.90, "length": 10}],
+        {"kind": "surge", "at": 0.27, "length": 20},
+        {"kind": "outage", "at": 0.462, "length": 30},
+        {"kind": "latency", "at": 0.67, "length": 30},
+        {"kind": "scan", "at": 0.885, "length": 10}],
     "outage_of": "http", "surge_rate": "4M",
 }
 
