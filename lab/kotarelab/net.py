@@ -36,7 +36,7 @@ class Host:
         self.shell = subprocess.Popen(
             ["unshare", "--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child",
              "--mount-proc", "sh", "-c", boot],
-            stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent, start_new_session=True)
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, preexec_fn=die_with_parent, start_new_session=True)
         if self.shell.stdout.readline().strip() != "up":
             raise RuntimeError(f"host {name} did not come up (are you root?)")
         with open(f"/proc/{self.shell.pid}/task/{self.shell.pid}/children") as f:
