@@ -3,7 +3,8 @@
 // app == "DNS" and (bytes > 1000 or not client == 10.0.0.0/8)
 const FIELDS = ['id', 'start', 'end', 'proto', 'client', 'client_port', 'server', 'server_port', 'app',
   'category', 'rule', 'confidence', 'name', 'packets_up', 'packets_down', 'bytes_up', 'bytes_down',
-  'bytes', 'duration', 'rtt_us', 'retransmits', 'end_reason'];
+  'bytes', 'duration', 'rtt_us', 'retransmits', 'end_reason', 'packets', 'addr', 'port'];
+const EITHER = { addr: ['client', 'server'], port: ['client_port', 'server_port'] };
 
 class FilterError extends Error {
   filter = true;
@@ -39,7 +40,8 @@ export function compile(text) {
     if (raw === undefined) fail('the expression stops too early');
     i++;
     const value = raw.startsWith('"') ? raw.slice(1, -1) : raw;
-    const match = (f) => {
+    const match = (f) => (EITHER[field] ?? [field]).some((name) => matchOne(f, name));
+    const matchOne = (f, field) => {
       const have = f[field];
       if (typeof have === 'number') return compare(have, op, Number(value));
       if (field === 'client' || field === 'server') {

@@ -22,7 +22,7 @@ export interface Flow {
   vlan: number[]; evidence?: { up?: Evidence; down?: Evidence };
 }
 export interface Flows { total: number; offset: number; flows: Flow[] }
-export interface Cause { kind: string; name: string; before: number; after: number; share: number }
+export interface Cause { kind: string; name: string; before: number; after: number; share: number; unit?: string }
 export interface Event {
   id: string; kind: string; title: string; began: string; noticed: string; ended: string | null; confidence: number;
   severity: number; causes: Cause[]; filter: string; streams: { kind: string; name: string }[];

@@ -40,9 +40,10 @@ export function Chart(props: Props) {
       layers: () => now.current.data.layers,
       events: () => now.current.events,
       end: () => lastTime(now.current.data),
-      onCursor: (i) => {
-        const { times } = now.current.data;
-        const index = i === null ? null : Math.min(i, times.length - 1);
+      onCursor: (s) => {
+        const { times, step } = now.current.data;
+        const i = s === null ? -1 : Math.floor((s - (times[0] ?? 0)) / step);
+        const index = i >= 0 && i < times.length ? i : null;
         setAt(index);
         pointed.set(index === null ? null : times[index] ?? null);
       },
@@ -74,7 +75,7 @@ export function Chart(props: Props) {
     const u = plot.current;
     if (!u || !data.times.length) return;
     const i = Math.max(0, Math.min(data.times.length - 1, index));
-    u.setCursor({ left: u.valToPos(data.times[i]!, 'x') + 0.5, top: 10 });
+    u.setCursor({ left: u.valToPos(data.times[i]! + data.step / 2, 'x'), top: 10 });
   };
 
   const onKey = (e: KeyboardEvent) => {

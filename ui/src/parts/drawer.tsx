@@ -54,7 +54,7 @@ export function Drawer({ flow: f, onClose }: { flow: Flow; onClose: () => void }
           <a href={href('flows', { filter: `app == ${quoted(f.app)}` })}>All of {f.app}</a>
           <a href={href('flows', { filter: `client == ${f.client}` })}>All of {f.client}</a>
           <a href={href('flows', { filter: `server == ${f.server}` })}>All to {f.server}</a>
-          <a href={href('flows', { from: f.start, to: String(BigInt(f.end) + 1n), filter: `client == ${f.client} or server == ${f.server}` })}>What both did then</a>
+          <a href={href('flows', { filter: `addr == ${f.client} and addr == ${f.server}` })}>All between both</a>
         </p>
       </div>
     </dialog>

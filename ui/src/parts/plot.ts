@@ -39,7 +39,7 @@ export interface PlotHooks {
   layers: () => Layer[];
   events: () => Event[];
   end: () => number; // of what is known, seconds: where an event that is still on stops
-  onCursor: (index: number | null) => void;
+  onCursor: (seconds: number | null) => void;
   onSelect: (from: number, to: number) => void;
   onGeometry: (g: Geometry) => void;
   axis: (v: number) => string;
@@ -52,7 +52,7 @@ export function makePlot(root: HTMLElement, width: number, height: number, data:
   const path = uPlot.paths.stepped!({ align: 1 });
   const axis = { stroke: ink, font, grid: { stroke: grid, width: 1 }, ticks: { show: false } };
   return new uPlot({
-    width, height, padding: [8, 22, 0, 0],
+    width, height, padding: [8, 30, 0, 0],
     legend: { show: false },
     tzDate: (s) => (zone.get() === 'UTC' ? uPlot.tzDate(new Date(s * 1e3), 'Etc/UTC') : new Date(s * 1e3)),
     cursor: {
@@ -73,7 +73,10 @@ export function makePlot(root: HTMLElement, width: number, height: number, data:
       {},
       ...Array.from({ length: SLOTS }, (_, slot): uPlot.Series => ({
         fill: () => hooks.layers()[SLOTS - 1 - slot]?.colour ?? 'transparent',
-        stroke: surface, width: 0.5, paths: path, points: { show: false },
+        // A line between the layers, unless the steps are so narrow that there would be only lines.
+        stroke: (u) => (u.bbox.width / Math.max(1, u.data[0].length) > 3 * (devicePixelRatio || 1)
+          ? surface : hooks.layers()[SLOTS - 1 - slot]?.colour ?? 'transparent'),
+        width: 0.5, paths: path, points: { show: false },
       })),
     ],
     hooks: {
@@ -83,7 +86,7 @@ export function makePlot(root: HTMLElement, width: number, height: number, data:
         const dpr = devicePixelRatio || 1;
         hooks.onGeometry({ left: u.bbox.left / dpr, width: u.bbox.width / dpr, min: u.scales.x!.min!, max: u.scales.x!.max! });
       }],
-      setCursor: [(u) => hooks.onCursor(u.cursor.left! >= 0 ? u.cursor.idx ?? null : null)],
+      setCursor: [(u) => hooks.onCursor(u.cursor.left! >= 0 ? u.posToVal(u.cursor.left!, 'x') : null)],
       setSelect: [(u) => {
         if (u.select.width < 4) return;
         hooks.onSelect(u.posToVal(u.select.left, 'x'), u.posToVal(u.select.left + u.select.width, 'x'));

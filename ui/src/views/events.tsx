@@ -5,7 +5,7 @@ import { href, release, route, shown } from '../route';
 import { status } from '../live';
 import { zone } from '../settings';
 import { useStore } from '../store';
-import { clock, duration, moment, percent, si, toSeconds } from '../units';
+import { clock, duration, moment, percent, si, THIN, toSeconds } from '../units';
 import { Bar, Empty, Failure, Loading } from '../parts/common';
 import { signOf } from '../parts/lane';
 
@@ -52,7 +52,7 @@ function EventCard({ event: e, now, chosen }: { event: Event; now: bigint; chose
         <div><dt>How sure</dt><dd><span class="sure"><Bar share={e.confidence} />{percent(e.confidence)}</span></dd></div>
         <div><dt>Severity</dt><dd>{level} <span class="muted">{percent(e.severity)}</span></dd></div>
       </dl>
-      {e.causes.length > 0 && <Causes causes={e.causes} format={formatOf(e)} />}
+      {e.causes.length > 0 && <Causes causes={e.causes} />}
       <p class="links">
         <a class="button primary" href={href('flows', { from: String(from), to: String(to), filter: e.filter })}>Flows of that moment</a>
         <a class="button" href={href('overview', { from: String(from - pad), to: String(to + pad) })}>Show on the overview</a>
@@ -62,15 +62,15 @@ function EventCard({ event: e, now, chosen }: { event: Event; now: bigint; chose
   );
 }
 
-// Causes carry plain numbers; what they count follows from what changed.
-function formatOf(e: Event): (v: number) => string {
-  if (e.kind === 'latency') return (v) => duration(v / 1e6);
-  return (v) => si(v);
+function amount(v: number, unit = ''): string {
+  if (unit === 'ms') return duration(v / 1e3);
+  // "/s" of something countable keeps its word apart: 1.2 k failures/s
+  return unit === 'bit/s' || unit === '' ? si(v, unit) : `${si(v)}${THIN}${unit}`;
 }
 
 const KINDS: Record<string, string> = { app: 'Application', client: 'Client', server: 'Server', port: 'Port', flow: 'Flow' };
 
-function Causes({ causes, format }: { causes: Cause[]; format: (v: number) => string }) {
+function Causes({ causes }: { causes: Cause[] }) {
   return (
     <div class="scroll">
       <table class="rows causes">
@@ -80,8 +80,8 @@ function Causes({ causes, format }: { causes: Cause[]; format: (v: number) => st
           {causes.map((c) => (
             <tr key={c.kind + c.name}>
               <th scope="row"><span class="muted">{KINDS[c.kind] ?? c.kind}</span> {c.name}</th>
-              <td class="num">{format(c.before)}</td>
-              <td class="num">{format(c.after)}</td>
+              <td class="num">{amount(c.before, c.unit)}</td>
+              <td class="num">{amount(c.after, c.unit)}</td>
               <td><span class="share"><Bar share={c.share} /><span class="num">{percent(c.share)}</span></span></td>
             </tr>
           ))}

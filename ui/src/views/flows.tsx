@@ -13,6 +13,14 @@ import { SortHead } from '../parts/sort';
 const PAGE = 100;
 const EXAMPLES = ['app == "DNS"', 'bytes > 1000000', 'client == 10.0.0.0/8', 'server_port == 443 and proto == "tcp"',
   'rtt_us > 50000', 'retransmits > 0', 'not category == "Web"'];
+const FIELDS: [string, string][] = [
+  ['app, category', 'what it is, as text: app == "DNS"'], ['rule, confidence', 'which rule said so, how sure in percent'],
+  ['client, server, addr', 'addresses or prefixes: addr == 10.0.0.0/8; addr is either'], ['client_port, server_port, port', 'numbers; port is either'],
+  ['proto, ip, vlan', '"tcp", "udp", "icmp"; 4 or 6; the outer VLAN'], ['name', 'host name seen in TLS, HTTP or DNS'],
+  ['bytes, bytes_up, bytes_down, payload', 'both ways, from the client, from the server'], ['packets, packets_up, packets_down', 'the same in packets'],
+  ['start, end, duration', 'durations are written 5s or 10ms'], ['rtt_us, retransmits', 'handshake in microseconds, segments sent again'],
+  ['syn, answered, refused, icmp_error', 'true or not: not answered'], ['end_reason', '"active", "idle", "closed", "reset", "reused", "evicted"'],
+];
 export const endpoint = (host: string, port: number) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`);
 
 export function FlowsView() {
@@ -68,10 +76,14 @@ function FilterBox({ filter, error }: { filter: string; error: ApiError | undefi
         <button type="submit" class="primary">Apply</button>
         {(filter || text) && <button type="button" onClick={() => { setText(''); apply(''); }}>Clear</button>}
       </div>
-      {error
-        ? <p id="filter-error" class="error" role="alert">{error.message}</p>
-        : <p id="filter-help" class="examples"><span class="muted">Try</span>{' '}
-            {EXAMPLES.map((x) => <button type="button" class="chip" key={x} onClick={() => apply(x)}>{x}</button>)}</p>}
+      {error && <p id="filter-error" class="error" role="alert">{error.message}</p>}
+      <p id="filter-help" class="examples"><span class="muted">Try</span>{' '}
+        {EXAMPLES.map((x) => <button type="button" class="chip" key={x} onClick={() => apply(x)}>{x}</button>)}</p>
+      <details class="fields">
+        <summary>All fields</summary>
+        <dl>{FIELDS.map(([name, doc]) => <div key={name}><dt><code>{name}</code></dt><dd>{doc}</dd></div>)}</dl>
+        <p class="muted">Compare with == != &lt; &lt;= &gt; &gt;=, join with and, or, not and brackets.</p>
+      </details>
     </form>
   );
 }
@@ -95,6 +107,15 @@ function Table({ flows, sort, up, stale, openId }: { flows: Flow[]; sort: string
   };
   return (
     <div class="scroll">
+      <label class="narrow-sort">Sort by{' '}
+        <select value={`${sort} ${up ? 'asc' : 'desc'}`} onChange={(e) => {
+          const [field = '', order = ''] = e.currentTarget.value.split(' ');
+          change({ sort: field, order, page: '' });
+        }}>
+          {HEADS.flatMap(([key, text]) => ['asc', 'desc'].map((o) => (
+            <option key={key + o} value={`${key} ${o}`}>{text} {o === 'asc' ? '↑' : '↓'}</option>)))}
+        </select>
+      </label>
       <table class={`rows flows ${stale ? 'stale' : ''}`}>
         <thead><tr>{HEADS.map(([key, text, cls, first]) => (
           <SortHead key={key} field={key} cls={cls} sort={sort} up={up} first={first}>{text}</SortHead>))}</tr></thead>

@@ -14,7 +14,8 @@ import { Health } from '../parts/spark';
 
 const KINDS = [['app', 'Application'], ['category', 'Category'], ['direction', 'Direction'], ['port', 'Port']] as const;
 const METRICS = [['bytes', 'Bits'], ['packets', 'Packets'], ['flows', 'New flows']] as const;
-const POINTS = 480;
+// As many as can be told apart.
+const POINTS = innerWidth < 640 ? 160 : 480;
 
 export function Overview({ events }: { events: Event[] }) {
   const r = useStore(route), st = useStore(status);
