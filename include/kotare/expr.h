@@ -78,7 +78,7 @@ struct kt_expr_part {
     int64_t lo, hi;       /* numbers: it lies in [lo, hi] … */
     uint64_t mask, bits;  /* … the bits in mask are those of `bits` … */
     const uint64_t *never; /* … and its bit in this map of 65536 is 0. NULL: nothing known */
-    const uint8_t *bytes, *known; /* text: bytes[i] is right where known[i] is not 0 … */
+    const uint8_t *bytes, *known; /* text: the bits in known[i] are those of bytes[i] … */
     uint32_t min, span;   /* … for i < span; the text has at least min bytes */
 };
 

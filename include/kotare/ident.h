@@ -65,6 +65,9 @@ struct kt_rules;
 KT_MUST_USE int kt_rules_load(struct kt_rules **rules, const char *path, struct kt_error *err);
 /* The rules that are built into the program (embedded at build time from rules/protocols). */
 KT_MUST_USE int kt_rules_load_builtin(struct kt_rules **rules, struct kt_error *err);
+/* Rules from memory; `name` stands for the file in messages. */
+KT_MUST_USE int kt_rules_load_text(struct kt_rules **rules, const char *name, const char *text,
+                                   size_t len, struct kt_error *err);
 void kt_rules_free(struct kt_rules *rules);
 
 unsigned kt_rules_labels(const struct kt_rules *rules); /* how many, fixed ones included */
@@ -79,6 +82,10 @@ void kt_ident_match(const struct kt_rules *rules, const struct kt_seen *seen,
 /* A sentence: which rule and which line of it, in which file, on what bytes. */
 void kt_ident_explain(const struct kt_rules *rules, const struct kt_seen *seen,
                       const struct kt_verdict *verdict, struct kt_buf *out);
+
+/* Matches every example: line of the rules. The error names the first that comes out otherwise.
+ * For tests of rules; loading does not do it. */
+KT_MUST_USE int kt_rules_check(const struct kt_rules *rules, struct kt_error *err);
 
 /* What a payload says beyond its first bytes: a host or server name. */
 enum kt_name_kind { KT_NAME_NONE, KT_NAME_SNI, KT_NAME_HTTP_HOST, KT_NAME_DNS };

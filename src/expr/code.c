@@ -103,10 +103,14 @@ void expr_inline(struct expr_parser *p, const struct kt_expr *e)
 
 void *expr_alloc(struct expr_parser *p, size_t size)
 {
-    void *m = p->lex.failed ? NULL : kt_arena_alloc(&p->out->arena, size ? size : 1);
-    if (m)
-        memset(m, 0, size);
-    else if (!p->lex.failed)
+    if (p->lex.failed)
+        return NULL;
+    struct expr_memory *m = calloc(1, sizeof *m + size);
+    if (!m) {
         p->lex.failed = kt_fail(p->lex.err, KT_ENOMEM, 0, "no memory for an expression");
-    return m;
+        return NULL;
+    }
+    m->next = p->out->memory;
+    p->out->memory = m;
+    return m->data;
 }

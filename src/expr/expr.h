@@ -59,11 +59,17 @@ struct expr_ins {
     };
 };
 
+/* A list of what an expression has allocated: expressions are many and small. */
+struct expr_memory {
+    struct expr_memory *next;
+    _Alignas(16) char data[];
+};
+
 struct kt_expr {
     struct expr_ins *code;
     uint32_t n, cap;
     uint32_t depth; /* most values on the stack */
-    struct kt_arena arena;
+    struct expr_memory *memory;
 };
 
 enum expr_token_kind { T_END, T_NAME, T_INT, T_TIME, T_STR, T_ADDR, T_OP };

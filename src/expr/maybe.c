@@ -45,9 +45,9 @@ static struct kt_expr_part read_part(const struct kt_expr_part *text, unsigned o
                              .mask = ~((UINT64_C(1) << (8 * width)) - 1)};
     for (unsigned i = 0; i < width; i++) {
         unsigned at = offset + (little ? width - 1 - i : i), shift = 8 * (width - 1 - i);
-        if (at < text->span && text->known[at]) {
-            v.mask |= UINT64_C(0xff) << shift;
-            v.bits |= (uint64_t)text->bytes[at] << shift;
+        if (at < text->span) {
+            v.mask |= (uint64_t)text->known[at] << shift;
+            v.bits |= (uint64_t)(text->bytes[at] & text->known[at]) << shift;
         }
     }
     if (v.mask == ~UINT64_C(0))
@@ -61,10 +61,10 @@ static enum kt_expr_answer bytes(const struct kt_expr_part *text, const struct e
     bool all = text->min >= k->offset + k->len;
     for (uint32_t i = 0; i < k->len; i++) {
         uint32_t at = k->offset + i;
-        bool known = at < text->span && text->known[at];
-        if (known && ((text->bytes[at] ^ (uint8_t)k->str[i]) & k->mask[i]))
+        uint8_t known = at < text->span ? text->known[at] : 0;
+        if (known && ((text->bytes[at] ^ (uint8_t)k->str[i]) & k->mask[i] & known))
             return KT_EXPR_NO;
-        if (!known && k->mask[i])
+        if (k->mask[i] & ~known)
             all = false;
     }
     return all ? KT_EXPR_YES : KT_EXPR_MAYBE;

@@ -164,7 +164,7 @@ void expr_name(struct expr_parser *p, struct expr_operand *o)
     const struct kt_expr_env *env = p->lex.env;
     int f = expr_field(env, t.at, t.len);
     const struct kt_expr *e = NULL;
-    if (f >= 0 && !(env->patterns && env->fields[f].type == KT_EXPR_STR)) {
+    if (f >= 0) {
         o->type = env->fields[f].type;
         if (env->fields[f].either[0])
             o->either = &env->fields[f];

@@ -254,7 +254,11 @@ void kt_expr_free(struct kt_expr *expr)
 {
     if (!expr)
         return;
-    kt_arena_free(&expr->arena);
+    while (expr->memory) {
+        struct expr_memory *next = expr->memory->next;
+        free(expr->memory);
+        expr->memory = next;
+    }
     free(expr->code);
     free(expr);
 }

@@ -63,7 +63,7 @@ static void patterns(void **state)
     };
     static const char *const wrong[] = {"bytes", "bytes zz", "text 5", "at 32 bytes 00", "at 30 bytes 00 00 00",
                                         "at 4 5", "be32 at 29 == 0", "b32 == 0", "b01 == 0",
-                                        "payload == \"x\"", "bytes \"abc"};
+                                        "bytes \"abc"};
     (void)state;
     for (size_t i = 0; i < KT_ARRAY_LEN(table); i++) {
         struct kt_expr *e = compile(table[i].text);
@@ -131,7 +131,7 @@ static void certain(void **state)
                 o.bytes[0][j] = 0;
             struct view w = {.o = &o, .known = r[11] & 4095};
             for (int j = 0; j < 8; j++)
-                w.map[j] = w.known >> j & 1;
+                w.map[j] = w.known >> j & 1 ? r[9] & 128 ? 255 : (uint8_t)r[j] : 0;
             enum kt_expr_answer a = kt_expr_maybe(e, load_part, &w);
             bool truth = kt_expr_true(e, load, &o);
             if (a == KT_EXPR_MAYBE ? 0 : truth != (a == KT_EXPR_YES))

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later
+ *
+ * From a flow to its label: the rows of its bytes, lengths and ports are ANDed word by word, and the
+ * candidates are run, lowest column first, until one holds.
+ */
+#include "ident/rules.h"
+
+void rule_load(const void *object, unsigned field, struct kt_expr_value *v)
+{
+    const struct rule_view *w = object;
+    const struct kt_seen *s = w->seen;
+    unsigned side = field == FIELD_PEER_PAYLOAD || field == FIELD_PEER_LEN || field == FIELD_PEER_IP4
+                        ? !w->side
+                        : w->side;
+    const struct kt_first *d = &s->dir[side];
+    switch (field) {
+    case FIELD_PAYLOAD:
+    case FIELD_PEER_PAYLOAD:
+        v->str = (const char *)d->head;
+        v->len = d->captured < KT_IDENT_HEAD ? d->captured : KT_IDENT_HEAD;
+        break;
+    case FIELD_LEN:
+    case FIELD_PEER_LEN:
+        v->num = d->len;
+        break;
+    case FIELD_IP4:
+    case FIELD_PEER_IP4:
+        v->num = s->ip4[side];
+        break;
+    case FIELD_SERVER:
+        v->num = s->server;
+        break;
+    default:
+        v->num = s->client;
+    }
+}
+
+static bool holds(const struct kt_expr *e, const struct kt_seen *seen, unsigned side)
+{
+    struct rule_view view = {seen, side};
+    return !e || kt_expr_true(e, rule_load, &view);
+}
+
+bool rule_column_holds(const struct column *c, const struct kt_seen *seen)
+{
+    if (!holds(c->when, seen, 0))
+        return false;
+    if (holds(c->side[0], seen, 0) && holds(c->side[1], seen, 1))
+        return true;
+    return !c->directed && holds(c->side[0], seen, 1) && holds(c->side[1], seen, 0);
+}
+
+bool rule_refused(const struct rule *r, const struct kt_seen *seen)
+{
+    for (unsigned i = 0; i < r->refuses.n; i++) {
+        if (rule_column_holds(&r->refuses.v[i], seen))
+            return true;
+    }
+    return false;
+}
+
+/* The labels that need no rule; returns the transport's index, or NULL when all is said. */
+static const struct index *fixed(const struct kt_rules *r, const struct kt_seen *seen,
+                                 struct kt_verdict *v)
+{
+    bool tcp = seen->proto == KT_PROTO_TCP, udp = seen->proto == KT_PROTO_UDP;
+    bool payload = seen->dir[0].len || seen->dir[1].len;
+    v->confidence = 100;
+    v->accept = 0;
+    v->label = !seen->ip                                                        ? KT_LABEL_NOT_IP
+               : seen->proto == KT_PROTO_ICMP || seen->proto == KT_PROTO_ICMPV6 ? KT_LABEL_ICMP
+               : !tcp && !udp                                                   ? KT_LABEL_OTHER_IP
+               : !payload                                                       ? KT_LABEL_NO_PAYLOAD
+               : tcp ? KT_LABEL_UNKNOWN_TCP
+                     : KT_LABEL_UNKNOWN_UDP;
+    if (v->label > KT_LABEL_UNKNOWN_UDP)
+        return NULL;
+    v->confidence = 0;
+    return &r->index[udp];
+}
+
+static void verdict(const struct column *c, struct kt_verdict *v)
+{
+    v->label = (uint16_t)c->rule->label;
+    v->confidence = c->confidence;
+    v->accept = c->accept;
+}
+
+void rule_match_slowly(const struct kt_rules *r, const struct kt_seen *seen, struct kt_verdict *v)
+{
+    const struct index *x = fixed(r, seen, v);
+    for (unsigned i = 0; x && i < x->n; i++) {
+        if (rule_column_holds(&x->column[i], seen) && !rule_refused(x->column[i].rule, seen)) {
+            verdict(&x->column[i], v);
+            return;
+        }
+    }
+}
+
+static const uint64_t *row(const struct row_set *s, unsigned value)
+{
+    return s->rows + (size_t)s->of[value] * s->words;
+}
+
+enum { ROWS = BYTES_INDEXED + 1 };
+
+/* The rows of one direction, and how many: a silent one has a length only. */
+static unsigned rows_of(const struct index *x, const struct kt_first *d, const uint64_t *rows[ROWS])
+{
+    rows[0] = row(&x->len, d->len < LEN_EXACT ? d->len : LEN_EXACT);
+    for (unsigned i = 0; i < BYTES_INDEXED; i++)
+        rows[1 + i] = d->len ? row(&x->byte[i], d->head[i]) : rows[0];
+    return ROWS;
+}
+
+static bool named(const struct index *x, uint16_t port)
+{
+    return x->named[port / 64] >> (port % 64) & 1;
+}
+
+static void ports_of(const struct index *x, const struct kt_seen *s, const uint64_t *rows[2])
+{
+    bool server = named(x, s->server), client = named(x, s->client);
+    if (server && client) {
+        rows[0] = row(&x->server_any, x->port[s->server]);
+        rows[1] = row(&x->client_any, x->port[s->client]);
+    } else {
+        rows[0] = client ? row(&x->client, x->port[s->client])
+                         : row(&x->server, server ? x->port[s->server] : 0);
+        rows[1] = rows[0];
+    }
+}
+
+void kt_ident_match(const struct kt_rules *rules, const struct kt_seen *seen,
+                    struct kt_verdict *v)
+{
+    const struct index *x = fixed(rules, seen, v);
+    const uint64_t *a[ROWS], *b[ROWS], *port[2];
+    if (!x || !x->n)
+        return;
+    rows_of(x, &seen->dir[0], a);
+    rows_of(x, &seen->dir[1], b);
+    ports_of(x, seen, port);
+    const unsigned words = x->words;
+    for (unsigned w = 0; w < words; w++) {
+        unsigned y = w + words;
+        uint64_t there = a[0][w] & a[1][w] & a[2][w] & a[3][w] & a[4][w] &
+                         b[0][y] & b[1][y] & b[2][y] & b[3][y] & b[4][y];
+        uint64_t back = a[0][y] & a[1][y] & a[2][y] & a[3][y] & a[4][y] &
+                        b[0][w] & b[1][w] & b[2][w] & b[3][w] & b[4][w];
+        uint64_t candidates = (there | back) & port[0][w] & port[1][w];
+        for (; candidates; candidates &= candidates - 1) {
+            const struct column *c = &x->column[w * 64 + (unsigned)__builtin_ctzll(candidates)];
+            if (rule_column_holds(c, seen) && !rule_refused(c->rule, seen)) {
+                verdict(c, v);
+                return;
+            }
+        }
+    }
+}
