@@ -140,8 +140,8 @@ static int bind_socket(struct kt_live *l, const struct kt_source_options *opt, s
         return refused(l, "cannot listen on it", err);
     if (opt->streams > 1) {
         /* Both directions of a flow hash alike; whole datagrams, as their parts would not. */
-        int how = PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_DEFRAG;
-        int fanout = (opt->fanout & 0xffff) | how << 16;
+        uint32_t how = PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_DEFRAG;
+        uint32_t fanout = ((uint32_t)opt->fanout & 0xffff) | how << 16;
         if (setsockopt(l->fd, SOL_PACKET, PACKET_FANOUT, &fanout, sizeof fanout) < 0)
             return refused(l, "cannot share it among the workers", err);
     }
