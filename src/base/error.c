@@ -4,6 +4,8 @@
 #include <stdio.h>
 
 static void set(struct kt_error *err, int code, uint64_t offset, const char *format, va_list ap)
+    KT_PRINTF(4, 0);
+static void set(struct kt_error *err, int code, uint64_t offset, const char *format, va_list ap)
 {
     err->code = code;
     err->offset = offset;
