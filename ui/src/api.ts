@@ -72,25 +72,28 @@ export interface Reply<T> {
   url: string; // what `data` answers
 }
 
-// Fetches `url`, and again whenever `tick` changes. A tick that comes while a request is under way
-// waits for it; another address replaces it.
-export function useApi<T>(url: string, tick: unknown = 0): Reply<T> {
+// Fetches `url`, and again whenever `tick` changes. What comes while a request is under way waits for
+// it when it is the same address or `patient` (a window that follows moves all the time, and a slow
+// reply is better than none); otherwise it replaces it.
+export function useApi<T>(url: string, tick: unknown = 0, patient = false): Reply<T> {
   const [reply, setReply] = useState<Reply<T>>({ data: undefined, error: undefined, loading: true, url: '' });
   const under = useRef<{ url: string; abort: AbortController; again: boolean } | null>(null);
+  const newest = useRef(url);
+  newest.current = url;
 
   useEffect(() => {
-    if (under.current?.url === url) {
+    const path = (u: string) => u.split('?')[0] + (new URLSearchParams(u.split('?')[1]).get('kind') ?? '');
+    if (under.current && (under.current.url === url || (patient && path(under.current.url) === path(url)))) {
       under.current.again = true;
       return;
     }
     under.current?.abort.abort();
     const run = () => {
-      const abort = new AbortController();
-      const mine = { url, abort, again: false };
+      const mine = { url: newest.current, abort: new AbortController(), again: false };
       under.current = mine;
       setReply((r) => ({ ...r, loading: true }));
-      get<T>(url, abort.signal).then(
-        (data) => under.current === mine && setReply({ data, error: undefined, loading: false, url }),
+      get<T>(mine.url, mine.abort.signal).then(
+        (data) => under.current === mine && setReply({ data, error: undefined, loading: false, url: mine.url }),
         (error: ApiError) => under.current === mine && setReply((r) => ({ ...r, error, loading: false })),
       ).finally(() => {
         if (under.current !== mine) return;

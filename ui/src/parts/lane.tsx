@@ -8,6 +8,7 @@ import type { Geometry } from './plot';
 const SIGNS: Record<string, string> = {
   surge: '↑', drop: '↓', outage: '✕', scan: '⌕', latency: '◷', loss: '≋', new: '✦',
 };
+const MIN_WIDTH = 24, ROW_HEIGHT = 24, ROWS = 4;
 export const signOf = (kind: string) => SIGNS[kind] ?? '!';
 
 export function EventLane({ events, geometry, end }: { events: Event[]; geometry: Geometry | null; end: number }) {
@@ -15,20 +16,26 @@ export function EventLane({ events, geometry, end }: { events: Event[]; geometry
   const { left, width, min, max } = geometry;
   const at = (s: number) => ((s - min) / (max - min)) * width;
   const shown = events.filter((e) => toSeconds(e.began) < max && (e.ended ? toSeconds(e.ended) : end) > min);
+  // What would overlap goes into a row of its own, as long as there are rows.
+  const ends: number[] = [];
+  const placed = shown.map((e) => {
+    const a = Math.max(0, at(toSeconds(e.began)));
+    const w = Math.max(MIN_WIDTH, Math.min(width, at(e.ended ? toSeconds(e.ended) : end)) - a);
+    const free = ends.findIndex((x) => x <= a + 0.5);
+    const row = free >= 0 ? free : Math.min(ends.length, ROWS - 1);
+    ends[row] = Math.max(ends[row] ?? 0, a + w);
+    return { e, a: Math.min(a, width - MIN_WIDTH), w, row };
+  });
   return (
-    <ul class="lane" aria-label={`${shown.length} events in this window`}>
-      {shown.map((e) => {
-        const a = Math.max(0, at(toSeconds(e.began)));
-        const b = Math.min(width, at(e.ended ? toSeconds(e.ended) : end));
-        return (
-          <li key={e.id} style={{ left: `${left + a}px`, width: `${Math.max(22, b - a)}px` }}>
-            <a href={hrefKeeping('events', { event: e.id })} class="marker" title={e.title}
-               aria-label={`Event at ${clock(e.began)}: ${e.title}`}>
-              <span aria-hidden="true">{signOf(e.kind)}</span><span class="text" aria-hidden="true">{e.kind}</span>
-            </a>
-          </li>
-        );
-      })}
+    <ul class="lane" style={{ height: `${Math.max(1, ends.length) * ROW_HEIGHT + 2}px` }} aria-label={`${shown.length} events in this window`}>
+      {placed.map(({ e, a, w, row }) => (
+        <li key={e.id} style={{ left: `${left + a}px`, width: `${w}px`, top: `${row * ROW_HEIGHT + 1}px` }}>
+          <a href={hrefKeeping('events', { event: e.id })} class="marker" title={e.title}
+             aria-label={`Event at ${clock(e.began)}: ${e.title}`}>
+            <span aria-hidden="true">{signOf(e.kind)}</span><span class="text" aria-hidden="true">{e.kind}</span>
+          </a>
+        </li>
+      ))}
     </ul>
   );
 }

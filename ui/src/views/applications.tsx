@@ -19,8 +19,8 @@ export function ApplicationsView() {
   const s = shown(r);
   const t = tick(s);
   const by = r.params.by === 'category' ? 'category' : 'app';
-  const apps = useApi<Applications>(address('applications', { ...bounds(s) }), t);
-  const lines = useApi<Series>(address('series', { kind: by, points: 60, top: 1000, ...bounds(s) }), t);
+  const apps = useApi<Applications>(address('applications', { ...bounds(s) }), t, !s.held);
+  const lines = useApi<Series>(address('series', { kind: by, points: 60, top: 1000, ...bounds(s) }), t, !s.held);
   if (apps.error && !apps.data) return <Failure error={apps.error} what="The applications" />;
   if (!apps.data) return <Loading label="Loading the applications" />;
 

@@ -14,6 +14,7 @@ import { Health } from '../parts/spark';
 
 const KINDS = [['app', 'Application'], ['category', 'Category'], ['direction', 'Direction'], ['port', 'Port']] as const;
 const METRICS = [['bytes', 'Bits'], ['packets', 'Packets'], ['flows', 'New flows']] as const;
+type Metric = (typeof METRICS)[number][0];
 // As many as can be told apart.
 const POINTS = innerWidth < 640 ? 160 : 480;
 
@@ -23,9 +24,9 @@ export function Overview({ events }: { events: Event[] }) {
   const t = tick(s);
   const kind = KINDS.find(([k]) => k === r.params.stack)?.[0] ?? 'app';
   const metric = METRICS.find(([k]) => k === r.params.metric)?.[0] ?? 'bytes';
-  const traffic = useApi<Series>(address('series', { kind, metric, points: POINTS, top: 12, ...bounds(s) }), t);
-  const apps = useApi<Applications>(address('applications', { ...bounds(s) }), t);
-  const health = useApi<Series>(address('series', { kind: 'health', points: 150, ...bounds(s) }), t);
+  const traffic = useApi<Series>(address('series', { kind, metric, points: POINTS, top: 12, ...bounds(s) }), t, !s.held);
+  const apps = useApi<Applications>(address('applications', { ...bounds(s) }), t, !s.held);
+  const health = useApi<Series>(address('series', { kind: 'health', points: 150, ...bounds(s) }), t, !s.held);
 
   if (traffic.error && !traffic.data) return <Failure error={traffic.error} what="The traffic" />;
   if (!traffic.data || !st) return <Loading label="Loading the traffic" />;
@@ -61,7 +62,7 @@ function Figures({ apps, st, s }: { apps: Applications | undefined; st: Status; 
     ['Flows', si(a.flows), `${si(per(a.flows))}/s began`],
     ['Applications', String(a.applications.filter((x) => !/^unknown/i.test(x.name)).length), 'were recognised'],
     ['Unknown', a.bytes ? percent(unknown / a.bytes) : '–', 'of the bytes'],
-    ['Lost', st.lost ? si(st.lost) : 'None', st.lost ? `${percent(st.lost / (st.lost + st.packets))} of the packets` : damage || 'every packet was read'],
+    ['Lost', st.lost ? si(st.lost) : 'None', st.lost ? `${percent(st.lost / (st.lost + st.packets))} of all packets` : damage || 'every packet was read'],
   ];
   return (
     <dl class="figures">
@@ -75,9 +76,10 @@ function Figures({ apps, st, s }: { apps: Applications | undefined; st: Status; 
 let moved = 0; // when keys or the wheel last changed the window: one step back undoes a whole walk
 
 function Traffic({ series, stale, s, kind, metric, events, only }: {
-  series: Series; stale: boolean; s: Shown; kind: string; metric: string; events: Event[]; only: string;
+  series: Series; stale: boolean; s: Shown; kind: string; metric: Metric; events: Event[]; only: string;
 }) {
   const step = series.step / 1e9;
+  const scale = metric === 'bytes' ? 8 : 1; // bits, so that the axis has round numbers of them
   const isolated = series.series.some((x) => x.name === only) ? only : '';
   // A layer keeps its place while the window changes; only what is new goes on top.
   const ranks = useRef(new Map<string, number>());
@@ -92,10 +94,11 @@ function Traffic({ series, stale, s, kind, metric, events, only }: {
     step,
     layers: series.series.filter((x) => x.total > 0 && (!isolated || x.name === isolated))
       .map((x) => ({ x, place: rank(x.name) })).sort((a, b) => a.place - b.place).map(({ x }) => ({
-      name: label(kind, x.name), colour: colourOf(x.name), values: x.values.map((v) => (v === null ? null : v / step)),
+      name: label(kind, x.name), colour: colourOf(x.name), values: x.values.map((v) => (v === null ? null : (v * scale) / step)),
     })),
-  }), [series, step, isolated, kind]);
-  const value = metric === 'bytes' ? bits : (v: number) => si(v, metric === 'packets' ? 'pkt/s' : 'flows/s');
+  }), [series, step, isolated, kind, scale]);
+  const unit = { bytes: 'bit/s', packets: 'pkt/s', flows: 'flows/s' }[metric];
+  const value = (v: number) => si(v, unit);
   const total = series.series.reduce((n, x) => n + x.total, 0);
   const range: [number, number] = [toSeconds(s.window!.from), toSeconds(s.window!.to)];
   const onWindow = (a: number, b: number, walking?: boolean) => {
@@ -110,6 +113,7 @@ function Traffic({ series, stale, s, kind, metric, events, only }: {
         <Choice label="Measured in" name="metric" value={metric} options={METRICS} />
       </div>}>
       <div class={stale ? 'stale' : ''}>
+        {data.layers.length === 0 && <p class="pad muted" role="status">Nothing was recorded in this window.</p>}
         <Chart data={data} range={range} events={events} value={value} onWindow={onWindow} onReset={() => release()}
                label={`Traffic by ${kind}, ${series.series.length} layers, ${duration(range[1] - range[0])}. Use the arrow keys to read values.`} />
       </div>
