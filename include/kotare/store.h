@@ -43,7 +43,9 @@ KT_MUST_USE int kt_store_add_points(struct kt_store *st, const struct kt_point *
 struct kt_flow_label {
     const char *app, *category, *rule;
 };
-/* label_of(ctx, record->verdict.label) gives the texts; they must live until close. */
+/* Flows may come again: a record with end KT_FLOW_ACTIVE is replaced by the next one of the same run
+ * with its id and time of first packet. What `seen` repeats of the key is not kept but made again.
+ * label_of(ctx, record->verdict.label) gives the texts; they must live until close. */
 KT_MUST_USE int kt_store_add_flows(struct kt_store *st, const struct kt_flow_record *flows,
                                    size_t n,
                                    struct kt_flow_label (*label_of)(void *ctx, unsigned label),
@@ -80,26 +82,37 @@ int kt_store_get_meta(struct kt_store *st, const char *key, char *buf, size_t si
 struct kt_store_series {
     struct kt_stream stream;
     int64_t *value;
+    uint32_t *points; /* how many points stand in each bin: for means, and to tell "none" from 0 */
 };
 struct kt_store_result {
     int64_t from, step;
     size_t bins;
     size_t n;
     struct kt_store_series *series; /* in order of falling total of the first column */
+    bool rest; /* kt_store_query_top(): the last series sums all the streams beyond the first ones */
     bool *seen;
 };
-/* Streams of one kind (name NULL: all of that kind). `step` is rounded up to whole intervals. */
+/* Streams of one kind (name NULL: all of that kind) that have a point in [from, to) (0, 0: the
+ * whole store). `step` is rounded up to whole intervals (meta "interval_ns", else 1 s), `from` down
+ * to the beginning of its interval; bins are at most max_bins. Points at or after `to` don't count. */
 KT_MUST_USE int kt_store_query(struct kt_store *st, enum kt_stream_kind kind, const char *name,
                                int64_t from, int64_t to, size_t max_bins,
                                struct kt_store_result *result, struct kt_error *err);
+/* The same, ordered by the total of `column`; what is beyond the `top` largest (0: no limit) is
+ * summed in one last series named "Other". */
+KT_MUST_USE int kt_store_query_top(struct kt_store *st, enum kt_stream_kind kind, const char *name,
+                                   int64_t from, int64_t to, size_t max_bins, enum kt_value column,
+                                   size_t top, struct kt_store_result *result,
+                                   struct kt_error *err);
 void kt_store_result_fini(struct kt_store_result *result);
 /* The first and last point's time; KT_ENOTFOUND in an empty store. */
 int kt_store_range(struct kt_store *st, int64_t *first, int64_t *last, struct kt_error *err);
 
 /* A flow as it comes back: the record and its label's texts (valid during the callback). */
 struct kt_stored_flow {
-    struct kt_flow_record record;
+    struct kt_flow_record record; /* verdict.label is the store's own number */
     const char *app, *category, *rule;
+    char proto[16]; /* kt_proto_text() of it */
 };
 /* The names a flow filter may use, and how to load them from a struct kt_stored_flow. */
 extern const struct kt_expr_env kt_flow_env;

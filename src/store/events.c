@@ -1,43 +1,54 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "internal.h"
-#include <stdio.h>
 #include <stdlib.h>
 
-void kt_event_fini(struct kt_event *e)
+void kt_event_fini(struct kt_event *event)
 {
-    free(e->causes);
-    free(e->filter);
-    free(e->streams);
-    e->causes = e->filter = e->streams = NULL;
+    free(event->causes);
+    free(event->filter);
+    free(event->streams);
+    event->causes = event->filter = event->streams = NULL;
 }
 
-int kt_store_put_event(struct kt_store *st, struct kt_event *e, struct kt_error *err)
+int kt_store_put_event(struct kt_store *st, struct kt_event *event, struct kt_error *err)
 {
     int rc = kt_store_write(st, err);
-    sqlite3_stmt *s = rc == KT_OK ? kt_store_sql(st, SQL_PUT_EVENT, err) : NULL;
+    if (rc < 0)
+        return rc;
+    sqlite3_stmt *s = kt_store_sql(st, SQL_PUT_EVENT, err);
     if (!s)
-        return rc < 0 ? rc : KT_EIO;
-    if (e->id)
-        sqlite3_bind_int64(s, 1, (int64_t)e->id);
-    sqlite3_bind_int64(s, 2, e->began);
-    sqlite3_bind_int64(s, 3, e->noticed);
-    sqlite3_bind_int64(s, 4, e->ended);
-    sqlite3_bind_double(s, 5, e->confidence);
-    sqlite3_bind_double(s, 6, e->severity);
-    const char *text[] = {e->kind, e->title, e->causes, e->filter, e->streams};
-    for (int i = 0; i < 5; i++)
-        if (text[i])
-            sqlite3_bind_text(s, 7 + i, text[i], -1, SQLITE_STATIC);
+        return KT_EIO;
+    if (event->id)
+        sqlite3_bind_int64(s, 1, (int64_t)event->id);
+    sqlite3_bind_int64(s, 2, event->began);
+    sqlite3_bind_int64(s, 3, event->noticed);
+    sqlite3_bind_int64(s, 4, event->ended);
+    sqlite3_bind_double(s, 5, event->confidence);
+    sqlite3_bind_double(s, 6, event->severity);
+    sqlite3_bind_text(s, 7, event->kind, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 8, event->title, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 9, event->causes, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 10, event->filter, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 11, event->streams, -1, SQLITE_STATIC);
     rc = kt_store_run(st, s, err, "store an event");
-    if (rc == KT_OK && e->id == 0)
-        e->id = (uint64_t)sqlite3_last_insert_rowid(st->db);
+    if (rc == KT_OK && !event->id)
+        event->id = (uint64_t)sqlite3_last_insert_rowid(st->db);
     return rc;
 }
 
-static char *column(sqlite3_stmt *s, int i)
+static char *text(sqlite3_stmt *s, int column)
 {
-    const char *text = (const char *)sqlite3_column_text(s, i);
-    return text ? strdup(text) : NULL;
+    const char *t = (const char *)sqlite3_column_text(s, column);
+    return t ? strdup(t) : NULL;
+}
+
+static void short_text(sqlite3_stmt *s, int column, char *to, size_t size)
+{
+    const char *t = (const char *)sqlite3_column_text(s, column);
+    size_t n = t ? strnlen(t, size - 1) : 0;
+    if (n)
+        memcpy(to, t, n);
+    to[n] = '\0';
 }
 
 int kt_store_events(struct kt_store *st, int64_t from, int64_t to,
@@ -47,26 +58,29 @@ int kt_store_events(struct kt_store *st, int64_t from, int64_t to,
     sqlite3_stmt *s = kt_store_sql(st, SQL_EVENTS, err);
     if (!s)
         return KT_EIO;
-    sqlite3_bind_int64(s, 1, from || to ? from : INT64_MIN);
-    sqlite3_bind_int64(s, 2, from || to ? to : INT64_MAX);
-    int rc = KT_OK, step;
-    while ((step = sqlite3_step(s)) == SQLITE_ROW && rc == KT_OK) {
-        struct kt_event e = {.id = (uint64_t)sqlite3_column_int64(s, 0),
-                             .began = sqlite3_column_int64(s, 1),
-                             .noticed = sqlite3_column_int64(s, 2),
-                             .ended = sqlite3_column_int64(s, 3),
-                             .confidence = sqlite3_column_double(s, 4),
-                             .severity = sqlite3_column_double(s, 5),
-                             .causes = column(s, 8),
-                             .filter = column(s, 9),
-                             .streams = column(s, 10)};
-        snprintf(e.kind, sizeof e.kind, "%s", (const char *)sqlite3_column_text(s, 6));
-        snprintf(e.title, sizeof e.title, "%s", (const char *)sqlite3_column_text(s, 7));
-        rc = event(ctx, &e);
+    bool all = from == 0 && to == 0;
+    sqlite3_bind_int64(s, 1, all ? INT64_MIN : from);
+    sqlite3_bind_int64(s, 2, all ? INT64_MAX : to);
+    int rc = SQLITE_ROW, stop = 0;
+    while (!stop && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+        struct kt_event e = {
+            .id = (uint64_t)sqlite3_column_int64(s, 0),
+            .began = sqlite3_column_int64(s, 1),
+            .noticed = sqlite3_column_int64(s, 2),
+            .ended = sqlite3_column_int64(s, 3),
+            .confidence = sqlite3_column_double(s, 4),
+            .severity = sqlite3_column_double(s, 5),
+        };
+        short_text(s, 6, e.kind, sizeof e.kind);
+        short_text(s, 7, e.title, sizeof e.title);
+        e.causes = text(s, 8);
+        e.filter = text(s, 9);
+        e.streams = text(s, 10);
+        stop = event(ctx, &e);
         kt_event_fini(&e);
     }
-    if (rc == KT_OK && step != SQLITE_DONE)
-        rc = kt_store_sql_fail(st, err, "read events");
+    int result = rc == SQLITE_DONE || rc == SQLITE_ROW ? KT_OK
+                                                       : kt_store_sql_fail(st, err, "read events");
     sqlite3_reset(s);
-    return rc;
+    return result;
 }

@@ -1,105 +1,201 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * The names that a flow filter may use. */
+ * The names that flow filters and sort orders use: docs/flow-fields.md.
+ */
 #include <kotare/store.h>
 
 enum {
-    ID, START, END, DURATION, PROTO, CLIENT, CLIENT_PORT, SERVER, SERVER_PORT, APP, CATEGORY, RULE,
-    NAME, CONFIDENCE, PACKETS, PACKETS_UP, PACKETS_DOWN, BYTES, BYTES_UP, BYTES_DOWN, PAYLOAD,
-    RTT_US, RETRANSMITS, END_REASON, SYN, ANSWERED, REFUSED, ICMP_ERROR, VLAN, IP, ADDR, PORT, FIELDS
+    F_ID, F_START, F_END, F_DURATION, F_IP, F_PROTO,
+    F_CLIENT, F_SERVER, F_ADDR, F_CLIENT_PORT, F_SERVER_PORT, F_PORT,
+    F_VLAN_OUTER, F_VLAN_INNER, F_VLAN,
+    F_APP, F_CATEGORY, F_RULE, F_CONFIDENCE, F_NAME, F_NAME_KIND,
+    F_PACKETS, F_PACKETS_UP, F_PACKETS_DOWN, F_BYTES, F_BYTES_UP, F_BYTES_DOWN,
+    F_PAYLOAD, F_PAYLOAD_UP, F_PAYLOAD_DOWN, F_RTT_US, F_RETRANSMITS, F_END_REASON,
+    F_SYN, F_ANSWERED, F_REFUSED, F_ICMP_ERROR,
 };
 
-static const struct kt_expr_field fields[FIELDS + 1] = {
-    [ID] = {"id", KT_EXPR_INT, "position of its first packet in the trace", {0}},
-    [START] = {"start", KT_EXPR_TIME, "time of its first packet", {0}},
-    [END] = {"end", KT_EXPR_TIME, "time of its last packet", {0}},
-    [DURATION] = {"duration", KT_EXPR_TIME, "from the first packet to the last", {0}},
-    [PROTO] = {"proto", KT_EXPR_STR, "\"tcp\", \"udp\", \"icmp\", …", {0}},
-    [CLIENT] = {"client", KT_EXPR_ADDR, "address of the initiator", {0}},
-    [CLIENT_PORT] = {"client_port", KT_EXPR_INT, "port of the initiator", {0}},
-    [SERVER] = {"server", KT_EXPR_ADDR, "address of the responder", {0}},
-    [SERVER_PORT] = {"server_port", KT_EXPR_INT, "port of the responder", {0}},
-    [APP] = {"app", KT_EXPR_STR, "application", {0}},
-    [CATEGORY] = {"category", KT_EXPR_STR, "category of the application", {0}},
-    [RULE] = {"rule", KT_EXPR_STR, "rule that gave the label", {0}},
-    [NAME] = {"name", KT_EXPR_STR, "host name seen in TLS, HTTP or DNS", {0}},
-    [CONFIDENCE] = {"confidence", KT_EXPR_INT, "of the label, percent", {0}},
-    [PACKETS] = {"packets", KT_EXPR_INT, "packets both ways", {0}},
-    [PACKETS_UP] = {"packets_up", KT_EXPR_INT, "packets from the initiator", {0}},
-    [PACKETS_DOWN] = {"packets_down", KT_EXPR_INT, "packets to the initiator", {0}},
-    [BYTES] = {"bytes", KT_EXPR_INT, "bytes on the wire both ways", {0}},
-    [BYTES_UP] = {"bytes_up", KT_EXPR_INT, "bytes from the initiator", {0}},
-    [BYTES_DOWN] = {"bytes_down", KT_EXPR_INT, "bytes to the initiator", {0}},
-    [PAYLOAD] = {"payload", KT_EXPR_INT, "transport payload bytes both ways", {0}},
-    [RTT_US] = {"rtt_us", KT_EXPR_INT, "round trip of the TCP handshake, microseconds", {0}},
-    [RETRANSMITS] = {"retransmits", KT_EXPR_INT, "TCP segments sent again", {0}},
-    [END_REASON] = {"end_reason", KT_EXPR_STR, "active, idle, closed, reset, reused, evicted", {0}},
-    [SYN] = {"syn", KT_EXPR_BOOL, "its beginning was seen", {0}},
-    [ANSWERED] = {"answered", KT_EXPR_BOOL, "both sides sent something", {0}},
-    [REFUSED] = {"refused", KT_EXPR_BOOL, "a SYN was answered by RST", {0}},
-    [ICMP_ERROR] = {"icmp_error", KT_EXPR_BOOL, "an ICMP error quoted it", {0}},
-    [VLAN] = {"vlan", KT_EXPR_INT, "outer VLAN id, 0: none", {0}},
-    [IP] = {"ip", KT_EXPR_INT, "4 or 6", {0}},
-    [ADDR] = {"addr", KT_EXPR_ADDR, "either address", {"client", "server"}},
-    [PORT] = {"port", KT_EXPR_INT, "either port", {"client_port", "server_port"}},
+static const struct kt_expr_field fields[] = {
+    [F_ID] = {"id", KT_EXPR_INT, "position in the trace of the flow's first packet", {0}},
+    [F_START] = {"start", KT_EXPR_TIME, "time of the first packet", {0}},
+    [F_END] = {"end", KT_EXPR_TIME, "time of the last packet", {0}},
+    [F_DURATION] = {"duration", KT_EXPR_TIME, "from the first packet to the last", {0}},
+    [F_IP] = {"ip", KT_EXPR_INT, "version of IP: 4, 6, or 0 for other traffic", {0}},
+    [F_PROTO] = {"proto", KT_EXPR_STR, "\"tcp\", \"udp\", \"icmp\", … \"proto-NNN\"", {0}},
+    [F_CLIENT] = {"client", KT_EXPR_ADDR, "address of who began the flow", {0}},
+    [F_SERVER] = {"server", KT_EXPR_ADDR, "address of the other side", {0}},
+    [F_ADDR] = {"addr", KT_EXPR_ADDR, "client or server", {"client", "server"}},
+    [F_CLIENT_PORT] = {"client_port", KT_EXPR_INT, "port of the client", {0}},
+    [F_SERVER_PORT] = {"server_port", KT_EXPR_INT, "port of the server", {0}},
+    [F_PORT] = {"port", KT_EXPR_INT, "client_port or server_port",
+                {"client_port", "server_port"}},
+    [F_VLAN_OUTER] = {"vlan_outer", KT_EXPR_INT, "outer VLAN, 0: none", {0}},
+    [F_VLAN_INNER] = {"vlan_inner", KT_EXPR_INT, "inner VLAN, 0: none", {0}},
+    [F_VLAN] = {"vlan", KT_EXPR_INT, "vlan_outer or vlan_inner", {"vlan_outer", "vlan_inner"}},
+    [F_APP] = {"app", KT_EXPR_STR, "name of the application", {0}},
+    [F_CATEGORY] = {"category", KT_EXPR_STR, "category of the application", {0}},
+    [F_RULE] = {"rule", KT_EXPR_STR, "the rule that recognised it", {0}},
+    [F_CONFIDENCE] = {"confidence", KT_EXPR_INT, "how sure the rule is, percent", {0}},
+    [F_NAME] = {"name", KT_EXPR_STR, "host name from the payload", {0}},
+    [F_NAME_KIND] = {"name_kind", KT_EXPR_STR, "where it stood: \"sni\", \"http\", \"dns\"", {0}},
+    [F_PACKETS] = {"packets", KT_EXPR_INT, "packets both ways", {0}},
+    [F_PACKETS_UP] = {"packets_up", KT_EXPR_INT, "packets from the client", {0}},
+    [F_PACKETS_DOWN] = {"packets_down", KT_EXPR_INT, "packets from the server", {0}},
+    [F_BYTES] = {"bytes", KT_EXPR_INT, "bytes on the wire both ways", {0}},
+    [F_BYTES_UP] = {"bytes_up", KT_EXPR_INT, "bytes from the client", {0}},
+    [F_BYTES_DOWN] = {"bytes_down", KT_EXPR_INT, "bytes from the server", {0}},
+    [F_PAYLOAD] = {"payload", KT_EXPR_INT, "bytes above the transport header, both ways", {0}},
+    [F_PAYLOAD_UP] = {"payload_up", KT_EXPR_INT, "the same from the client", {0}},
+    [F_PAYLOAD_DOWN] = {"payload_down", KT_EXPR_INT, "the same from the server", {0}},
+    [F_RTT_US] = {"rtt_us", KT_EXPR_INT, "time of the handshake, microseconds, 0: not seen", {0}},
+    [F_RETRANSMITS] = {"retransmits", KT_EXPR_INT, "TCP segments sent again, both ways", {0}},
+    [F_END_REASON] = {"end_reason", KT_EXPR_STR,
+                      "\"active\", \"idle\", \"closed\", \"reset\", \"reused\", \"evicted\"", {0}},
+    [F_SYN] = {"syn", KT_EXPR_BOOL, "the start of the connection was seen", {0}},
+    [F_ANSWERED] = {"answered", KT_EXPR_BOOL, "both sides sent something", {0}},
+    [F_REFUSED] = {"refused", KT_EXPR_BOOL, "the SYN was answered by RST", {0}},
+    [F_ICMP_ERROR] = {"icmp_error", KT_EXPR_BOOL, "an ICMP error quoted it", {0}},
+    {NULL, 0, NULL, {0}},
 };
 
 const struct kt_expr_env kt_flow_env = {.fields = fields};
 
-static void text(struct kt_expr_value *v, const char *s)
+static void text(struct kt_expr_value *v, const char *s, size_t len)
 {
     v->str = s;
-    v->len = (uint32_t)strlen(s);
+    v->len = (uint32_t)len;
 }
 
-static void address(struct kt_expr_value *v, const struct kt_key *k, int side)
+static int64_t sum(uint64_t a, uint64_t b)
 {
-    memcpy(v->addr, k->addr[side], 16);
-    v->ip = k->ip;
+    uint64_t s = a + b;
+    return s < a || s > INT64_MAX ? INT64_MAX : (int64_t)s;
 }
 
-static void proto(struct kt_expr_value *v, uint8_t number)
+static void addr(struct kt_expr_value *v, const struct kt_flow_record *r, unsigned side)
 {
-    char buf[16];
-    const char *s = kt_proto_text(number, buf);
-    text(v, s == buf ? "other" : s);
+    v->ip = r->key.ip;
+    memcpy(v->addr, r->key.addr[side], 16);
 }
 
-void kt_flow_load(const void *stored_flow, unsigned field, struct kt_expr_value *v)
+static const char *proto_text(const struct kt_stored_flow *f)
+{
+    switch (f->record.key.proto) {
+    case KT_PROTO_TCP:
+        return "tcp";
+    case KT_PROTO_UDP:
+        return "udp";
+    default:
+        return f->proto;
+    }
+}
+
+static const char *name_kind_text(unsigned kind)
+{
+    static const char *const name[] = {"", "sni", "http", "dns"};
+    return kind < KT_ARRAY_LEN(name) ? name[kind] : "";
+}
+
+static void load_text(const struct kt_stored_flow *f, unsigned field, struct kt_expr_value *v)
+{
+    const struct kt_flow_record *r = &f->record;
+    const char *s = NULL;
+    switch (field) {
+    case F_PROTO:
+        s = proto_text(f);
+        break;
+    case F_APP:
+        s = f->app;
+        break;
+    case F_CATEGORY:
+        s = f->category;
+        break;
+    case F_RULE:
+        s = f->rule;
+        break;
+    case F_NAME_KIND:
+        s = name_kind_text(r->name_kind);
+        break;
+    case F_END_REASON:
+        s = kt_flow_end_text(r->end);
+        break;
+    case F_NAME:
+        text(v, r->name, r->name_len);
+        return;
+    }
+    text(v, s ? s : "", s ? strlen(s) : 0);
+}
+
+static int64_t load_number(const struct kt_flow_record *r, unsigned field)
+{
+    switch (field) {
+    case F_ID:
+        return sum(r->id, 0);
+    case F_START:
+        return r->first;
+    case F_END:
+        return r->last;
+    case F_DURATION:
+        return (int64_t)((uint64_t)r->last - (uint64_t)r->first);
+    case F_IP:
+        return r->key.ip;
+    case F_CLIENT_PORT:
+        return r->key.port[0];
+    case F_SERVER_PORT:
+        return r->key.port[1];
+    case F_VLAN_OUTER:
+        return r->key.vlan[0];
+    case F_VLAN_INNER:
+        return r->key.vlan[1];
+    case F_CONFIDENCE:
+        return r->verdict.confidence;
+    case F_PACKETS:
+        return sum(r->packets[0], r->packets[1]);
+    case F_PACKETS_UP:
+        return sum(r->packets[0], 0);
+    case F_PACKETS_DOWN:
+        return sum(r->packets[1], 0);
+    case F_BYTES:
+        return sum(r->bytes[0], r->bytes[1]);
+    case F_BYTES_UP:
+        return sum(r->bytes[0], 0);
+    case F_BYTES_DOWN:
+        return sum(r->bytes[1], 0);
+    case F_PAYLOAD:
+        return sum(r->payload[0], r->payload[1]);
+    case F_PAYLOAD_UP:
+        return sum(r->payload[0], 0);
+    case F_PAYLOAD_DOWN:
+        return sum(r->payload[1], 0);
+    case F_RTT_US:
+        return r->rtt_us;
+    case F_RETRANSMITS:
+        return sum(r->retransmits[0], r->retransmits[1]);
+    case F_SYN:
+        return (r->flags & KT_FLOW_SYN) != 0;
+    case F_ANSWERED:
+        return (r->flags & KT_FLOW_ANSWERED) != 0;
+    case F_REFUSED:
+        return (r->flags & KT_FLOW_REFUSED) != 0;
+    case F_ICMP_ERROR:
+        return (r->flags & KT_FLOW_ICMP_ERROR) != 0;
+    }
+    return 0;
+}
+
+void kt_flow_load(const void *stored_flow, unsigned field, struct kt_expr_value *value)
 {
     const struct kt_stored_flow *f = stored_flow;
-    const struct kt_flow_record *r = &f->record;
-    switch (field) {
-    case ID: v->num = (int64_t)r->id; break;
-    case START: v->num = r->first; break;
-    case END: v->num = r->last; break;
-    case DURATION: v->num = r->last - r->first; break;
-    case PROTO: proto(v, r->key.proto); break;
-    case CLIENT: address(v, &r->key, 0); break;
-    case CLIENT_PORT: v->num = r->key.port[0]; break;
-    case SERVER: address(v, &r->key, 1); break;
-    case SERVER_PORT: v->num = r->key.port[1]; break;
-    case APP: text(v, f->app); break;
-    case CATEGORY: text(v, f->category); break;
-    case RULE: text(v, f->rule); break;
-    case NAME: v->str = r->name; v->len = r->name_len; break;
-    case CONFIDENCE: v->num = r->verdict.confidence; break;
-    case PACKETS: v->num = (int64_t)(r->packets[0] + r->packets[1]); break;
-    case PACKETS_UP: v->num = (int64_t)r->packets[0]; break;
-    case PACKETS_DOWN: v->num = (int64_t)r->packets[1]; break;
-    case BYTES: v->num = (int64_t)(r->bytes[0] + r->bytes[1]); break;
-    case BYTES_UP: v->num = (int64_t)r->bytes[0]; break;
-    case BYTES_DOWN: v->num = (int64_t)r->bytes[1]; break;
-    case PAYLOAD: v->num = (int64_t)(r->payload[0] + r->payload[1]); break;
-    case RTT_US: v->num = r->rtt_us; break;
-    case RETRANSMITS: v->num = (int64_t)r->retransmits[0] + r->retransmits[1]; break;
-    case END_REASON: text(v, kt_flow_end_text(r->end)); break;
-    case SYN: v->num = !!(r->flags & KT_FLOW_SYN); break;
-    case ANSWERED: v->num = !!(r->flags & KT_FLOW_ANSWERED); break;
-    case REFUSED: v->num = !!(r->flags & KT_FLOW_REFUSED); break;
-    case ICMP_ERROR: v->num = !!(r->flags & KT_FLOW_ICMP_ERROR); break;
-    case VLAN: v->num = r->key.vlan[0]; break;
-    case IP: v->num = r->key.ip; break;
-    default: break;
+    *value = (struct kt_expr_value){0};
+    if (field >= KT_ARRAY_LEN(fields) - 1)
+        return;
+    switch (fields[field].type) {
+    case KT_EXPR_STR:
+        load_text(f, field, value);
+        break;
+    case KT_EXPR_ADDR:
+        addr(value, &f->record, field == F_SERVER);
+        break;
+    default:
+        value->num = load_number(&f->record, field);
     }
 }

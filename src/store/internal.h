@@ -5,8 +5,7 @@
 #ifndef KT_STORE_INTERNAL_H
 #define KT_STORE_INTERNAL_H
 
-#include "chunk.h"
-#include <kotare/store.h>
+#include "flow_chunk.h"
 #include <sqlite3.h>
 
 #define KT_STORE_APPLICATION_ID 0x4b6f7461 /* "Kota" */
@@ -33,7 +32,6 @@ enum kt_sql {
     SQL_PUT_LABEL,
     SQL_GET_LABEL,
     SQL_LABELS,
-    SQL_APP_CATEGORY,
     SQL_PUT_FLOWS,
     SQL_SET_FLOWS,
     SQL_FIND_FLOWS,
@@ -56,24 +54,31 @@ struct kt_point_writer {
     uint32_t prev_stream;
 };
 
-/* Where a flow that was stored while still active lies, so that its next record can replace it. */
+/* Where a flow lies that was stored while still active, so that its next record replaces it. */
 struct kt_interim {
     uint64_t id;
     int64_t first;
-    int64_t chunk; /* KT_INTERIM_OPEN until the open chunk has a row */
+    int64_t chunk; /* 0: a free entry */
     uint32_t row;
-    bool used;
 };
+struct kt_interims {
+    struct kt_interim *entry;
+    size_t cap, used;
+};
+/* Remembers a flow that is not in the table. */
+int kt_interim_put(struct kt_interims *t, const struct kt_interim *entry);
+/* Removes it. */
+bool kt_interim_take(struct kt_interims *t, uint64_t id, int64_t first, struct kt_interim *out);
+void kt_interim_fini(struct kt_interims *t);
 
 struct kt_flow_writer {
     struct kt_chunk chunk;
+    struct kt_flow_base base;
     int64_t row;
     bool dirty;
     int64_t first, last;
-    uint64_t prev_id, prev_first;
-    uint32_t *label; /* store's label number by the caller's, 0: not asked for yet */
-    struct kt_interim *interim; /* open addressing */
-    size_t interim_cap, interim_used;
+    uint32_t *label; /* the store's number by the caller's, 0: not asked for yet */
+    struct kt_interims interims;
 };
 
 struct kt_store {
@@ -81,6 +86,7 @@ struct kt_store {
     char *path;
     char *temp; /* folder to remove on close */
     bool writer, in_txn;
+    int sys; /* errno of the last step */
     struct kt_error failed; /* the first failure of a write: no write follows it */
     sqlite3_stmt *stmt[SQL_COUNT];
     uint8_t *stream_kind; /* by number; 255: not looked up */

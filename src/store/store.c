@@ -30,7 +30,6 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_PUT_LABEL] = "INSERT INTO label(app, category, rule) VALUES(?, ?, ?)",
     [SQL_GET_LABEL] = "SELECT id FROM label WHERE app = ? AND category = ? AND rule = ?",
     [SQL_LABELS] = "SELECT id, app, category, rule FROM label ORDER BY id",
-    [SQL_APP_CATEGORY] = "SELECT category FROM label WHERE app = ? ORDER BY id LIMIT 1",
     [SQL_PUT_FLOWS] = "INSERT INTO flows(first, last, rows, data) VALUES(?, ?, ?, ?)",
     [SQL_SET_FLOWS] = "UPDATE flows SET first = ?, last = ?, rows = ?, data = ? WHERE id = ?",
     [SQL_FIND_FLOWS] = "SELECT id, first, last, rows FROM flows WHERE last >= ? AND first < ?"
@@ -48,7 +47,9 @@ static const char *const sql[SQL_COUNT] = {
 
 int kt_store_sql_fail(struct kt_store *st, struct kt_error *err, const char *doing)
 {
-    int rc = sqlite3_errcode(st->db), sys = sqlite3_system_errno(st->db), code = KT_EIO;
+    int sys = sqlite3_system_errno(st->db), rc = sqlite3_errcode(st->db), code = KT_EIO;
+    if (!sys && (rc & 0xff) == SQLITE_IOERR)
+        sys = st->sys; /* a failed commit does not tell */
     const char *text = sqlite3_errmsg(st->db);
     switch (rc & 0xff) {
     case SQLITE_FULL:
@@ -105,7 +106,9 @@ sqlite3_stmt *kt_store_sql(struct kt_store *st, enum kt_sql which, struct kt_err
 
 int kt_store_run(struct kt_store *st, sqlite3_stmt *stmt, struct kt_error *err, const char *doing)
 {
+    errno = 0;
     int rc = sqlite3_step(stmt);
+    st->sys = errno;
     int result = rc == SQLITE_DONE || rc == SQLITE_ROW ? KT_OK : kt_store_sql_fail(st, err, doing);
     sqlite3_reset(stmt);
     return result;

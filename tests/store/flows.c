@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: LGPL-3.0-or-later
+ *
+ * Flows come back as they were given, filtered, sorted and paged like an array would be.
+ */
+#include "helper.h"
+
+#define MANY 9500 /* more than two chunks */
+
+static struct kt_flow_record *all;
+static const int64_t begin = INT64_C(1700000000) * KT_SECOND;
+
+static void make(size_t n, uint64_t seed)
+{
+    all = calloc(n, sizeof *all);
+    for (size_t i = 0; i < n; i++)
+        random_flow(&all[i], &seed, i * 3 + seed % 3,
+                    begin + (int64_t)i * 1000000 + (int64_t)(rnd(&seed) % 50000000));
+}
+
+static int open_store(void **state)
+{
+    struct kt_store *st;
+    CHECK(kt_store_open(&st, NULL, KT_STORE_WRITE, why));
+    make(MANY, 42);
+    *state = st;
+    return 0;
+}
+
+static int close_store(void **state)
+{
+    kt_store_close(*state);
+    free(all);
+    return 0;
+}
+
+/* In pieces, with commits between: a growing chunk is rewritten. */
+static void add_all(struct kt_store *st)
+{
+    uint64_t seed = 7;
+    for (size_t at = 0, n; at < MANY; at += n) {
+        n = 1 + rnd(&seed) % 700;
+        n = n < MANY - at ? n : MANY - at;
+        CHECK(kt_store_add_flows(st, all + at, n, label_of, NULL, why));
+        if (rnd(&seed) % 2)
+            CHECK(kt_store_commit(st, why));
+    }
+    CHECK(kt_store_commit(st, why));
+}
+
+struct got {
+    struct kt_flow_record *record;
+    size_t n;
+};
+
+static int collect(void *ctx, const struct kt_stored_flow *f)
+{
+    struct got *g = ctx;
+    g->record = realloc(g->record, (g->n + 1) * sizeof *g->record);
+    g->record[g->n] = f->record;
+    struct kt_flow_label l = label_of(NULL, all[0].verdict.label);
+    for (unsigned i = 0; i < LABELS; i++) {
+        l = label_of(NULL, i);
+        if (strcmp(l.app, f->app) == 0 && strcmp(l.rule ? l.rule : "", f->rule) == 0) {
+            assert_string_equal(l.category, f->category);
+            g->record[g->n].verdict.label = (uint16_t)i;
+        }
+    }
+    g->n++;
+    return 0;
+}
+
+static struct kt_store *reader(struct kt_store *writer)
+{
+    struct kt_store *st;
+    CHECK(kt_store_open(&st, kt_store_path(writer), KT_STORE_READ, why));
+    return st;
+}
+
+static void same(const struct kt_flow_record *a, const struct kt_flow_record *b)
+{
+    assert_memory_equal(a, b, sizeof *a);
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    const struct kt_flow_record *x = a, *y = b;
+    struct kt_stored_flow fx = {.record = *x}, fy = {.record = *y};
+    struct kt_expr_value vx, vy;
+    unsigned field = 0;
+    while (strcmp(kt_flow_env.fields[field].name, "bytes") != 0)
+        field++;
+    kt_flow_load(&fx, field, &vx);
+    kt_flow_load(&fy, field, &vy);
+    if (vx.num != vy.num)
+        return vx.num > vy.num ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static int by_start(const void *a, const void *b)
+{
+    const struct kt_flow_record *x = a, *y = b;
+    if (x->first != y->first)
+        return x->first < y->first ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static void round_trip(void **state)
+{
+    struct kt_store *st = *state;
+    add_all(st);
+    struct kt_store *rd = reader(st);
+    struct got g = {0};
+    uint64_t total;
+    struct kt_flow_query q = {.sort = "id", .limit = MANY + 10};
+    CHECK(kt_store_flows(rd, &q, &total, collect, &g, why));
+    assert_int_equal(total, MANY);
+    assert_int_equal(g.n, MANY);
+    for (size_t i = 0; i < MANY; i++)
+        same(&g.record[i], &all[i]);
+    free(g.record);
+    kt_store_close(rd);
+}
+
+static void pages_are_slices_of_the_order(void **state)
+{
+    struct kt_store *st = *state;
+    add_all(st);
+    struct kt_store *rd = reader(st);
+    static const struct {
+        const char *sort;
+        bool descending;
+        int (*order)(const void *, const void *);
+    } orders[] = {{"bytes", true, by_bytes}, {NULL, false, by_start}};
+    for (size_t o = 0; o < KT_ARRAY_LEN(orders); o++) {
+        qsort(all, MANY, sizeof *all, orders[o].order);
+        uint64_t seed = o, total;
+        for (unsigned i = 0; i < 30; i++) {
+            size_t offset = rnd(&seed) % (MANY + 100), limit = 1 + rnd(&seed) % 300;
+            offset >>= rnd(&seed) % 12;
+            struct got g = {0};
+            struct kt_flow_query q = {.sort = orders[o].sort,
+                                      .descending = orders[o].descending,
+                                      .offset = offset,
+                                      .limit = limit};
+            CHECK(kt_store_flows(rd, &q, &total, collect, &g, why));
+            assert_int_equal(total, MANY);
+            size_t want = offset >= MANY ? 0 : MANY - offset < limit ? MANY - offset : limit;
+            assert_int_equal(g.n, want);
+            for (size_t k = 0; k < g.n; k++)
+                same(&g.record[k], &all[offset + k]);
+            free(g.record);
+        }
+    }
+    kt_store_close(rd);
+}
+
+static void windows_and_filters(void **state)
+{
+    struct kt_store *st = *state;
+    add_all(st);
+    struct kt_expr *e;
+    CHECK(kt_expr_compile(&e, "app == \"DNS\" and (port < 20000 or addr == 10.0.0.0/6)",
+                          &kt_flow_env, why));
+    uint64_t seed = 3, total;
+    for (unsigned round = 0; round < 20; round++) {
+        int64_t from = begin + (int64_t)(rnd(&seed) % (uint64_t)(10 * KT_SECOND));
+        int64_t to = from + 1 + (int64_t)(rnd(&seed) % (uint64_t)(3 * KT_SECOND));
+        uint64_t plain = 0, filtered = 0;
+        for (size_t i = 0; i < MANY; i++) {
+            const struct kt_flow_record *r = &all[i];
+            if (r->first >= to || r->last < from)
+                continue;
+            plain++;
+            const uint8_t *a = r->key.addr[0], *b = r->key.addr[1];
+            bool near = r->key.ip == 4 && (a[0] >> 2 == 10 >> 2 || b[0] >> 2 == 10 >> 2);
+            filtered += strcmp(label_of(NULL, r->verdict.label).app, "DNS") == 0 &&
+                        (r->key.port[0] < 20000 || r->key.port[1] < 20000 || near);
+        }
+        struct kt_flow_query q = {.from = from, .to = to, .limit = 0};
+        CHECK(kt_store_flows(st, &q, &total, collect, NULL, why));
+        assert_int_equal(total, plain);
+        q.filter = e;
+        CHECK(kt_store_flows(st, &q, &total, collect, NULL, why));
+        assert_int_equal(total, filtered);
+    }
+    kt_expr_free(e);
+}
+
+/* A record of an active flow is replaced by the next one, wherever it lies. */
+static void later_records_replace_active_ones(void **state)
+{
+    struct kt_store *st = *state;
+    uint64_t seed = 5, total;
+    static bool active[MANY];
+    for (size_t i = 0; i < MANY; i++) { /* first states */
+        struct kt_flow_record r = all[i];
+        active[i] = rnd(&seed) % 2;
+        r.end = active[i] ? KT_FLOW_ACTIVE : r.end;
+        r.bytes[0] = 1;
+        CHECK(kt_store_add_flows(st, &r, 1, label_of, NULL, why));
+        if (rnd(&seed) % 1000 == 0)
+            CHECK(kt_store_commit(st, why));
+        if (active[i] && rnd(&seed) % 2) /* soon again, still active */
+            CHECK(kt_store_add_flows(st, &r, 1, label_of, NULL, why));
+        if (!active[i]) /* the first was the last */
+            all[i] = r;
+    }
+    CHECK(kt_store_commit(st, why));
+    for (size_t i = 0; i < MANY; i++)
+        if (active[i])
+            CHECK(kt_store_add_flows(st, &all[i], 1, label_of, NULL, why));
+    CHECK(kt_store_commit(st, why));
+    struct got g = {0};
+    struct kt_flow_query q = {.sort = "id", .limit = 2 * MANY};
+    CHECK(kt_store_flows(st, &q, &total, collect, &g, why));
+    assert_int_equal(total, MANY);
+    for (size_t i = 0; i < MANY; i++)
+        same(&g.record[i], &all[i]);
+    free(g.record);
+    q = (struct kt_flow_query){.limit = 1};
+    g = (struct got){0};
+    CHECK(kt_store_flows(st, &q, &total, collect, &g, why));
+    assert_int_equal(total, MANY); /* also where chunks are only counted */
+    free(g.record);
+}
+
+static int stop_at_third(void *ctx, const struct kt_stored_flow *f)
+{
+    (void)f;
+    return ++*(int *)ctx == 3;
+}
+
+static void wrong_questions(void **state)
+{
+    struct kt_store *st = *state;
+    struct kt_error err = {0};
+    uint64_t total;
+    int n = 0;
+    add_all(st);
+    struct kt_flow_query q = {.sort = "colour", .limit = 10};
+    assert_int_equal(kt_store_flows(st, &q, &total, stop_at_third, &n, &err), KT_EINVAL);
+    assert_non_null(strstr(err.text, "colour"));
+    q.sort = "port"; /* either of two: no order */
+    assert_int_equal(kt_store_flows(st, &q, &total, stop_at_third, &n, &err), KT_EINVAL);
+    q = (struct kt_flow_query){.offset = SIZE_MAX, .limit = 10};
+    assert_int_equal(kt_store_flows(st, &q, &total, stop_at_third, &n, &err), KT_EINVAL);
+    assert_int_equal(n, 0);
+    q = (struct kt_flow_query){.limit = 10};
+    assert_int_equal(kt_store_flows(st, &q, &total, stop_at_third, &n, &err), KT_OK);
+    assert_int_equal(n, 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(round_trip, open_store, close_store),
+        cmocka_unit_test_setup_teardown(pages_are_slices_of_the_order, open_store, close_store),
+        cmocka_unit_test_setup_teardown(windows_and_filters, open_store, close_store),
+        cmocka_unit_test_setup_teardown(later_records_replace_active_ones, open_store, close_store),
+        cmocka_unit_test_setup_teardown(wrong_questions, open_store, close_store),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
