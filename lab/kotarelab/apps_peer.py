@@ -39,6 +39,9 @@ class BitTorrent:
             keys = lab.keys("BitTorrent", "udp", client, self.host, p["tracker"], "4")
             keys += lab.keys("BitTorrent", "tcp", client, self.host, p["bittorrent"], "4")
             keys += lab.keys("BitTorrent", "udp", client, self.host, p["bittorrent"], "4")
+            # The seeder may call the one who fetches, too.
+            for proto in ("tcp", "udp"):
+                keys += lab.keys("BitTorrent", proto, self.host, client, p["bittorrent"] + 9, "4")
             lab.call("bittorrent", client, self.aria(lab.folder(f"fetched-{i}"), p["bittorrent"] + 9) + [
                 "--seed-time=0", f"--listen-port={p['bittorrent'] + 9}", "--bt-stop-timeout=18", self.file], keys, timeout=25)
         lab.every(30, "bittorrent", fetch)
