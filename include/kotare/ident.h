@@ -23,6 +23,7 @@
 struct kt_first {
     uint32_t len;                 /* payload length on the wire of that packet */
     uint8_t captured;             /* how many of head[] are real, the rest is zero */
+    uint8_t midway; /* 1: TCP whose beginning was not seen, so this is somewhere in the stream */
     uint8_t head[KT_IDENT_HEAD];
 };
 

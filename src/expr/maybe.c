@@ -134,10 +134,10 @@ static void arith(enum expr_op op, struct part *x, const struct part *y)
     x->nothing |= y->nothing;
     switch (op) {
     case OP_ADD:
-        over = __builtin_add_overflow(a.lo, b.lo, &r.lo) | __builtin_add_overflow(a.hi, b.hi, &r.hi);
+        over = __builtin_add_overflow(a.lo, b.lo, &r.lo) || __builtin_add_overflow(a.hi, b.hi, &r.hi);
         break;
     case OP_SUB:
-        over = __builtin_sub_overflow(a.lo, b.hi, &r.lo) | __builtin_sub_overflow(a.hi, b.lo, &r.hi);
+        over = __builtin_sub_overflow(a.lo, b.hi, &r.lo) || __builtin_sub_overflow(a.hi, b.lo, &r.hi);
         break;
     case OP_MUL:
         over = a.lo < 0 || !sure || __builtin_mul_overflow(a.lo, b.lo, &r.lo) ||

@@ -54,6 +54,7 @@ void kt_flow_evidence(struct kt_flow_table *t, uint32_t index, unsigned side,
     uint32_t captured = kt_payload_captured(p);
     const uint8_t *payload = p->data + p->payload;
     first->len = p->payload_len;
+    first->midway = f->key.proto == KT_PROTO_TCP && !(know_start && seq == m->isn[side] + 1);
     first->captured = (uint8_t)(captured < KT_IDENT_HEAD ? captured : KT_IDENT_HEAD);
     memcpy(first->head, payload, first->captured);
     if (m->name_kind == KT_NAME_NONE)

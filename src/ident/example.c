@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later
  *
  * Examples in rules: "example: 40000 > 53; up 12 34 01 00 len 30; down silent; = dns". Ports, the
- * first payload of the initiator (up) and of the other side (down) as a byte pattern, the length when
+ * first payload of the initiator (up) and of the other side (down) as a byte pattern ("midway" before
+ * it: not the beginning), the length when
  * it is more than what is written, and the expected identifier when it is not the rule's own
  * ("unknown" for none).
  */
@@ -44,6 +45,7 @@ static const char *payload(const char *p, struct kt_first *d)
     unsigned long len = 0;
     if (word(&p, "silent"))
         return p;
+    d->midway = word(&p, "midway");
     int n = kt_expr_bytes(p, value, mask, sizeof value, &p, NULL);
     if (n < 0)
         return NULL;

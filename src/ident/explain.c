@@ -11,7 +11,8 @@ static void side(const struct kt_first *d, const char *who, struct kt_buf *out)
         return;
     }
     unsigned n = d->captured < 12 ? d->captured : 12;
-    kt_buf_printf(out, "%s began with %u bytes", who, d->len);
+    kt_buf_printf(out, d->midway ? "%s was first seen, midway, with %u bytes"
+                                 : "%s began with %u bytes", who, d->len);
     for (unsigned i = 0; i < n; i++)
         kt_buf_printf(out, i ? " %02x" : " (%02x", d->head[i]);
     if (n)

@@ -36,6 +36,11 @@ static void load(const void *object, unsigned field, struct kt_expr_part *v)
         v->lo = 0;
         v->hi = UINT32_MAX;
         break;
+    case FIELD_MIDWAY:
+    case FIELD_PEER_MIDWAY:
+        v->lo = 0;
+        v->hi = 1;
+        break;
     case FIELD_SERVER:
     case FIELD_CLIENT: {
         int64_t port = k->port[field == FIELD_SERVER];

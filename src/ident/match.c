@@ -9,9 +9,9 @@ void rule_load(const void *object, unsigned field, struct kt_expr_value *v)
 {
     const struct rule_view *w = object;
     const struct kt_seen *s = w->seen;
-    unsigned side = field == FIELD_PEER_PAYLOAD || field == FIELD_PEER_LEN || field == FIELD_PEER_IP4
-                        ? !w->side
-                        : w->side;
+    bool peer = field == FIELD_PEER_PAYLOAD || field == FIELD_PEER_LEN || field == FIELD_PEER_IP4 ||
+                field == FIELD_PEER_MIDWAY;
+    unsigned side = w->side ^ peer;
     const struct kt_first *d = &s->dir[side];
     switch (field) {
     case FIELD_PAYLOAD:
@@ -26,6 +26,10 @@ void rule_load(const void *object, unsigned field, struct kt_expr_value *v)
     case FIELD_IP4:
     case FIELD_PEER_IP4:
         v->num = s->ip4[side];
+        break;
+    case FIELD_MIDWAY:
+    case FIELD_PEER_MIDWAY:
+        v->num = d->midway;
         break;
     case FIELD_SERVER:
         v->num = s->server;

@@ -99,6 +99,8 @@ enum rule_field {
     FIELD_PEER_LEN,
     FIELD_IP4,
     FIELD_PEER_IP4,
+    FIELD_MIDWAY,
+    FIELD_PEER_MIDWAY,
     FIELD_SERVER,
     FIELD_CLIENT,
     FIELD_PORT,
