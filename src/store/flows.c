@@ -40,6 +40,7 @@ static int flush(struct kt_store *st, bool done, struct kt_error *err)
 
 int kt_flows_flush(struct kt_store *st, struct kt_error *err)
 {
+    st->flows.interims.committed = true;
     return st->flows.dirty ? flush(st, false, err) : KT_OK;
 }
 
@@ -94,6 +95,10 @@ static int prepare(struct kt_store *st, struct kt_error *err)
         w->label = calloc(LABELS, sizeof *w->label);
     if (!w->label || (!w->chunk.memory && kt_flow_chunk_init(&w->chunk, KT_STORE_FLOW_ROWS) < 0))
         return kt_fail(err, KT_ENOMEM, 0, "no memory to store flows");
+    struct kt_interims *t = &w->interims;
+    if (t->committed && kt_interim_settle(t) < 0)
+        return kt_fail(err, KT_ENOMEM, 0, "no memory to store flows");
+    t->committed = false;
     return KT_OK;
 }
 

@@ -33,11 +33,12 @@ static int grow(struct kt_interims *t)
         if (t->entry[i].chunk)
             *find(&more, t->entry[i].id, t->entry[i].first) = t->entry[i];
     free(t->entry);
-    *t = more;
+    t->entry = more.entry;
+    t->cap = more.cap;
     return KT_OK;
 }
 
-int kt_interim_put(struct kt_interims *t, const struct kt_interim *entry)
+static int insert(struct kt_interims *t, const struct kt_interim *entry)
 {
     if (t->used * 4 >= t->cap * 3) {
         if (t->used >= MOST)
@@ -45,9 +46,35 @@ int kt_interim_put(struct kt_interims *t, const struct kt_interim *entry)
         if (grow(t) < 0)
             return KT_ENOMEM;
     }
-    *find(t, entry->id, entry->first) = *entry;
-    t->used++;
+    struct kt_interim *e = find(t, entry->id, entry->first);
+    t->used += !e->chunk;
+    *e = *entry;
     return KT_OK;
+}
+
+int kt_interim_put(struct kt_interims *t, const struct kt_interim *entry)
+{
+    if (t->news == t->news_cap) {
+        if (t->news >= MOST)
+            return KT_OK;
+        size_t cap = t->news_cap ? t->news_cap * 2 : 1024;
+        struct kt_interim *more = realloc(t->fresh, cap * sizeof *more);
+        if (!more)
+            return KT_ENOMEM;
+        t->fresh = more;
+        t->news_cap = cap;
+    }
+    t->fresh[t->news++] = *entry;
+    return KT_OK;
+}
+
+int kt_interim_settle(struct kt_interims *t)
+{
+    int rc = KT_OK;
+    for (size_t i = 0; i < t->news && rc == KT_OK; i++)
+        rc = insert(t, &t->fresh[i]);
+    t->news = 0;
+    return rc;
 }
 
 bool kt_interim_take(struct kt_interims *t, uint64_t id, int64_t first, struct kt_interim *out)
@@ -76,5 +103,6 @@ bool kt_interim_take(struct kt_interims *t, uint64_t id, int64_t first, struct k
 void kt_interim_fini(struct kt_interims *t)
 {
     free(t->entry);
+    free(t->fresh);
     *t = (struct kt_interims){0};
 }

@@ -61,13 +61,18 @@ struct kt_interim {
     int64_t chunk; /* 0: a free entry */
     uint32_t row;
 };
+/* At the end of a run every flow that is left comes as an active one, and nothing comes after it:
+ * what was put is entered into the table only when there is more to add after a commit. */
 struct kt_interims {
-    struct kt_interim *entry;
+    struct kt_interim *entry; /* open addressing */
     size_t cap, used;
+    struct kt_interim *fresh; /* not entered yet */
+    size_t news, news_cap;
+    bool committed;
 };
-/* Remembers a flow that is not in the table. */
 int kt_interim_put(struct kt_interims *t, const struct kt_interim *entry);
-/* Removes it. */
+int kt_interim_settle(struct kt_interims *t);
+/* Finds and removes a settled entry. */
 bool kt_interim_take(struct kt_interims *t, uint64_t id, int64_t first, struct kt_interim *out);
 void kt_interim_fini(struct kt_interims *t);
 

@@ -192,20 +192,20 @@ static void later_records_replace_active_ones(void **state)
     struct kt_store *st = *state;
     uint64_t seed = 5, total;
     static bool active[MANY];
-    for (size_t i = 0; i < MANY; i++) { /* first states */
-        struct kt_flow_record r = all[i];
-        active[i] = rnd(&seed) % 2;
-        r.end = active[i] ? KT_FLOW_ACTIVE : r.end;
-        r.bytes[0] = 1;
-        CHECK(kt_store_add_flows(st, &r, 1, label_of, NULL, why));
-        if (rnd(&seed) % 1000 == 0)
-            CHECK(kt_store_commit(st, why));
-        if (active[i] && rnd(&seed) % 2) /* soon again, still active */
+    for (unsigned round = 0; round < 3; round++) { /* states on the way */
+        for (size_t i = 0; i < MANY; i++) {
+            struct kt_flow_record r = all[i];
+            active[i] = round ? active[i] : rnd(&seed) % 2;
+            if (round && (!active[i] || rnd(&seed) % 2))
+                continue;
+            r.end = active[i] ? KT_FLOW_ACTIVE : r.end;
+            r.bytes[0] = active[i] ? round : r.bytes[0];
             CHECK(kt_store_add_flows(st, &r, 1, label_of, NULL, why));
-        if (!active[i]) /* the first was the last */
-            all[i] = r;
+            if (round == 0 && rnd(&seed) % 1000 == 0)
+                CHECK(kt_store_commit(st, why));
+        }
+        CHECK(kt_store_commit(st, why));
     }
-    CHECK(kt_store_commit(st, why));
     for (size_t i = 0; i < MANY; i++)
         if (active[i])
             CHECK(kt_store_add_flows(st, &all[i], 1, label_of, NULL, why));
