@@ -57,6 +57,10 @@ def packets(capture):
             if not s4 and not s6:
                 continue
             seconds, _, part = time.partition(".")
-            proto = "tcp" if ts else "udp" if us else "icmp" if p4 == "1" else "icmp6" if s6 and p6 in ("58", "0") else "other"
+            # The outermost header decides: an ICMP error quotes the ports of what it is about.
+            proto = {"6": "tcp", "17": "udp", "1": "icmp"}.get(p4, "other") if s4 else \
+                "icmp6" if p6 in ("58", "0") else "tcp" if ts else "udp" if us else "other"
+            if proto not in ("tcp", "udp"):
+                ts = td = us = ud = ""
             yield (int(seconds) * 10**9 + int((part + "000000000")[:9]), int(size), proto,
                    canonical(s4 or s6), int(ts or us or 0), canonical(d4 or d6), int(td or ud or 0))
