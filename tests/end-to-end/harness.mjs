@@ -13,19 +13,22 @@ import { chromium } from 'playwright-core';
 const top = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const BROWSERS = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 
-let child, browser;
+const children = [];
+let browser;
+
+export const inputPath = () => process.env.KOTARE_INPUT ?? join(top, 'samples/lab.pcap.zst');
+export const programPath = () => process.env.KOTARE ?? join(top, 'build/kotare');
 
 function command() {
   if (process.env.KOTARE_STUB) return [process.execPath, [join(top, 'ui/dev/stub.mjs'), '--port', '0']];
-  const input = process.env.KOTARE_INPUT ?? join(top, 'samples/lab.pcap.zst');
-  return [process.env.KOTARE ?? join(top, 'build/kotare'), ['watch', input, '--listen', '127.0.0.1:0']];
+  return [programPath(), ['watch', inputPath(), '--listen', '127.0.0.1:0']];
 }
 
 // The program says "page: http://127.0.0.1:PORT/" on either output.
-function started([program, args]) {
+export function started(child) {
+  children.push(child);
   return new Promise((resolve, reject) => {
     let said = '';
-    child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     const hear = (data) => {
       said += data;
       const m = said.match(/page: (http:\/\/\S+)/);
@@ -34,27 +37,32 @@ function started([program, args]) {
     child.stdout.on('data', hear);
     child.stderr.on('data', hear);
     child.on('error', reject);
-    child.on('exit', (code) => reject(new Error(`${program} ended with ${code} before it served a page:\n${said}`)));
+    child.on('exit', (code) => reject(new Error(`it ended with ${code} before it served a page:\n${said}`)));
   });
 }
 
+export async function openBrowser() {
+  const executablePath = BROWSERS.find((p) => p && existsSync(p));
+  assert.ok(executablePath, 'no Chromium is installed');
+  browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+}
+
 export async function start() {
-  const url = process.env.KOTARE_URL ?? (await started(command()));
+  const url = process.env.KOTARE_URL ?? (await started(spawn(...command(), { stdio: ['ignore', 'pipe', 'pipe'] })));
   // The tests are about a whole recording.
   for (;;) {
     const s = await (await fetch(new URL('api/v1/status', url))).json();
     if (s.done || s.live) break;
     await new Promise((r) => setTimeout(r, 200));
   }
-  const executablePath = BROWSERS.find((p) => p && existsSync(p));
-  assert.ok(executablePath, 'no Chromium is installed');
-  browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+  await openBrowser();
   return url;
 }
 
 export async function stop() {
   await browser?.close();
-  if (child && child.exitCode === null) {
+  for (const child of children) {
+    if (child.exitCode !== null || child.signalCode !== null) continue;
     const gone = new Promise((r) => child.once('exit', r));
     child.kill('SIGINT');
     await gone;

@@ -3,15 +3,19 @@
 // common kinds of colour blindness, and neighbours differ in lightness too.
 const PALETTE = [
   '#1f77b8', '#e8a33d', '#0b9a77', '#d688b5', '#64b9e6', '#d1602b', '#7459a8', '#a9b13f',
-  '#8a5a44', '#46bcae', '#b23a62', '#ecc66f', '#5c7f3b', '#a79fe0', '#3f6f8c', '#e58f7b',
+  '#8a5a44', '#46bcae', '#b23a62', '#c3cf8f', '#2f5d50', '#a79fe0', '#5c7f3b', '#e58f7b',
 ];
-const GREYS: Record<string, string> = { other: '#9aa3ab', unknown: '#7c858d', 'unknown tcp': '#767f88', 'unknown udp': '#98a1a9', 'no payload': '#b4bbc1' };
+const GREYS: Record<string, string> = {
+  other: '#9aa3ab', unknown: '#7c858d', 'unknown tcp': '#767f88', 'unknown udp': '#98a1a9', 'no payload': '#b4bbc1',
+  'other ip': '#8c959d', 'not ip': '#a5adb4',
+};
 
 // Names that are common enough to deserve a colour of their own.
 const KNOWN: Record<string, number> = {
-  tls: 0, https: 0, http: 1, dns: 2, smtp: 3, 'http/3': 4, quic: 4, bittorrent: 5, ssh: 6, ntp: 7,
-  postgresql: 8, mqtt: 9, redis: 10, sip: 11, icmp: 12, rtp: 13, 'http/2': 14, ftp: 15,
-  web: 0, 'file sharing': 5, databases: 8, services: 2, mail: 3, 'remote access': 6, messaging: 9, network: 12,
+  tls: 0, http: 1, dns: 2, smtp: 3, quic: 4, 'http/3': 4, bittorrent: 5, ssh: 6, ntp: 7, postgresql: 8,
+  mqtt: 9, iperf: 9, redis: 10, sip: 11, icmp: 12, rtp: 13, 'http/2': 14, mysql: 15, rsync: 13, imap: 15,
+  web: 1, encrypted: 0, p2p: 5, databases: 8, services: 2, mail: 3, remote: 6, messaging: 10, monitoring: 9,
+  files: 13, voip: 11, streaming: 4, chat: 15, tunnelling: 12, gaming: 7, ics: 14,
   down: 0, up: 1, '': 0,
 };
 

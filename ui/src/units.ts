@@ -48,7 +48,7 @@ export function duration(s: number): string {
   if (s === 0) return `0${THIN}s`;
   if (s < 1e-3) return `${digits(s * 1e6)}${THIN}µs`;
   if (s < 1) return `${digits(s * 1e3)}${THIN}ms`;
-  if (s < 120) return `${digits(s)}${THIN}s`;
+  if (s < 120) return `${digits(s).replace(/\.0+$/, '')}${THIN}s`;
   const total = Math.round(s);
   const [d, h, m, sec] = [Math.floor(total / 86400), Math.floor(total / 3600) % 24, Math.floor(total / 60) % 60, total % 60];
   const parts: [number, string][] = [[d, 'd'], [h, 'h'], [m, 'min'], [sec, 's']];

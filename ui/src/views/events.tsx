@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Cause, Event, Events, Reply } from '../api';
-import { href, release, route, shown } from '../route';
+import { href, quoted, release, route, shown } from '../route';
 import { status } from '../live';
 import { zone } from '../settings';
 import { useStore } from '../store';
@@ -52,7 +52,7 @@ function EventCard({ event: e, now, chosen }: { event: Event; now: bigint; chose
         <div><dt>How sure</dt><dd><span class="sure"><Bar share={e.confidence} />{percent(e.confidence)}</span></dd></div>
         <div><dt>Severity</dt><dd>{level} <span class="muted">{percent(e.severity)}</span></dd></div>
       </dl>
-      {e.causes.length > 0 && <Causes causes={e.causes} />}
+      {e.causes.length > 0 && <Causes causes={e.causes} from={from} to={to} />}
       <p class="links">
         <a class="button primary" href={href('flows', { from: String(from), to: String(to), filter: e.filter })}>Flows of that moment</a>
         <a class="button" href={href('overview', { from: String(from - pad), to: String(to + pad) })}>Show on the overview</a>
@@ -70,23 +70,43 @@ function amount(v: number, unit = ''): string {
 
 const KINDS: Record<string, string> = { app: 'Application', client: 'Client', server: 'Server', port: 'Port', flow: 'Flow' };
 
-function Causes({ causes }: { causes: Cause[] }) {
+// The filter for the flows behind a cause, '' where there is none.
+function filterOf(c: Cause): string {
+  if (c.kind === 'client' || c.kind === 'server') return `${c.kind} == ${c.name}`;
+  if (c.kind === 'app') return `app == ${quoted(c.name)}`;
+  const port = /^(\w+)\/(\d+)$/.exec(c.name);
+  if (c.kind === 'port' && port) return `proto == ${quoted(port[1]!)} and server_port == ${port[2]}`;
+  const flow = /^(\S+) → (\S+) (\w+)\/(\d+)$/.exec(c.name);
+  return c.kind === 'flow' && flow ? `client == ${flow[1]} and server == ${flow[2]} and server_port == ${flow[4]}` : '';
+}
+
+const FIRST = 5;
+
+function Causes({ causes, from, to }: { causes: Cause[]; from: bigint; to: bigint }) {
+  const [all, setAll] = useState(false);
+  const list = all ? causes : causes.slice(0, FIRST);
   return (
     <div class="scroll">
       <table class="rows causes">
         <caption>Why: what accounts for the change</caption>
         <thead><tr><th scope="col">What</th><th scope="col" class="num">Before</th><th scope="col" class="num">After</th><th scope="col">Part of the change</th></tr></thead>
         <tbody>
-          {causes.map((c) => (
-            <tr key={c.kind + c.name}>
-              <th scope="row"><span class="muted">{KINDS[c.kind] ?? c.kind}</span> {c.name}</th>
-              <td class="num">{amount(c.before, c.unit)}</td>
-              <td class="num">{amount(c.after, c.unit)}</td>
-              <td><span class="share"><Bar share={c.share} /><span class="num">{percent(c.share)}</span></span></td>
-            </tr>
-          ))}
+          {list.map((c) => {
+            const filter = filterOf(c);
+            return (
+              <tr key={c.kind + c.name}>
+                <th scope="row"><span class="muted">{KINDS[c.kind] ?? c.kind}</span>{' '}
+                  {filter ? <a href={href('flows', { from: String(from), to: String(to), filter })}>{c.name}</a> : c.name}</th>
+                <td class="num">{amount(c.before, c.unit)}</td>
+                <td class="num">{amount(c.after, c.unit)}</td>
+                <td><span class="share"><Bar share={c.share} /><span class="num">{percent(c.share)}</span></span></td>
+              </tr>
+            );
+          })}
         </tbody>
       </table>
+      {causes.length > FIRST && <button type="button" class="quiet more" aria-expanded={all} onClick={() => setAll(!all)}>
+        {all ? 'Show fewer' : `Show all ${causes.length} causes`}</button>}
     </div>
   );
 }

@@ -50,6 +50,8 @@ function NoTraffic({ st }: { st: Status }) {
     : <Empty title="Waiting for traffic">Nothing has arrived from {st.input} yet. This page fills by itself.</Empty>;
 }
 
+const NO_APPLICATION = /^(unknown( tcp| udp)?|no payload|other ip|not ip)$/i;
+
 function Figures({ apps, st, s }: { apps: Applications | undefined; st: Status; s: Shown }) {
   const seconds = s.window ? Number(s.window.to - s.window.from) / 1e9 : 0;
   const a = apps ?? { bytes: 0, packets: 0, flows: 0, applications: [] };
@@ -60,7 +62,7 @@ function Figures({ apps, st, s }: { apps: Applications | undefined; st: Status; 
     ['Traffic', bytes(a.bytes), `${bits(per(a.bytes))} on average`],
     ['Packets', si(a.packets), `${si(per(a.packets))}/s, ${a.packets ? bytes(a.bytes / a.packets) : '0 B'} each`],
     ['Flows', si(a.flows), `${si(per(a.flows))}/s began`],
-    ['Applications', String(a.applications.filter((x) => !/^unknown/i.test(x.name)).length), 'were recognised'],
+    ['Applications', String(a.applications.filter((x) => !NO_APPLICATION.test(x.name)).length), 'were recognised'],
     ['Unknown', a.bytes ? percent(unknown / a.bytes) : '–', 'of the bytes'],
     ['Lost', st.lost ? si(st.lost) : 'None', st.lost ? `${percent(st.lost / (st.lost + st.packets))} of all packets` : damage || 'every packet was read'],
   ];
