@@ -7,7 +7,7 @@ SANITIZED = build-asan
 .PHONY: run build test lint format install clean packages
 
 run: build
-	$(BUILD)/kotare
+	$(BUILD)/kotare watch samples/lab.pcap.zst
 
 packages:
 	@scripts/install-packages

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 static const struct kt_command commands[] = {
+    {"watch", "carry captures or an interface through to the page", kt_cmd_watch},
     {"count", "read, decode and count packets", kt_cmd_count},
 };
 
