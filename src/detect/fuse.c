@@ -45,7 +45,7 @@ static bool belongs(const struct kt_detect *d, const struct kt_incident *in,
                 return true;
         return in->open && together;
     case KT_C_SURGE:
-        if (s->stream_kind != KT_STREAM_APP || together)
+        if (in->open || s->stream_kind != KT_STREAM_APP)
             return true;
         for (unsigned i = 0; i < in->streams; i++)
             if (in->stream[i] == (uint32_t)s->stream)
@@ -76,9 +76,7 @@ static struct kt_incident *explained(struct kt_detect *d, const struct kt_signal
             return path;
         return NULL;
     case KT_C_PATH:
-        if (outage)
-            return outage;
-        return surge && s->began + 5 * d->length > surge->began ? surge : NULL;
+        return surge && gap(s->began, surge->began) <= 8 * d->length ? surge : NULL;
     case KT_C_DROP:
         return outage ? outage : path ? path : surge ? surge : scan;
     default:

@@ -87,7 +87,11 @@ struct kt_talk {
     double base[KT_MEASURES]; /* decayed sums over the accepted past */
 };
 
-enum { KT_ACT_SCANNER = 1, KT_ACT_SLOW = 2 };
+enum {
+    KT_ACT_SCANNER = 1, /* the client scans */
+    KT_ACT_SLOW = 2,    /* its handshake took unusually long */
+    KT_ACT_DOWN = 4,    /* its server is, or was lately, down */
+};
 
 /* What a conversation did in one interval. */
 struct kt_act {

@@ -170,7 +170,7 @@ static int step(struct kt_detect *d, void *state)
     l->votes[slot] = 0;
     l->start[slot] = d->start;
     for (uint32_t i = 0; i < acts->n; i++)
-        if (acts->act[i].rtt_us && !(acts->act[i].flags & KT_ACT_SCANNER))
+        if (acts->act[i].rtt_us && !(acts->act[i].flags & (KT_ACT_SCANNER | KT_ACT_DOWN)))
             take(d, l, &acts->act[i], slot);
     struct tally t = tally(l, 0, 0);
     if (t.slow >= 2 && !enough(&t, l->on)) {

@@ -13,6 +13,10 @@
 #define STREAMS 2048 /* bound: about 3 KiB each */
 #define MEASURES 3   /* bytes, packets, flows */
 
+#define MATTERS 1.5 /* a rise in means of the total */
+#define SINGLE 2.5  /* … when a single flow makes it */
+#define FELT 1.6    /* the total over its own record, for a part of it to be told */
+
 /* The least that matters, per second. */
 static const double least[MEASURES] = {25000, 40, 8};
 
@@ -23,14 +27,15 @@ struct level {
     struct kt_record high5, high15, low10;
     bool on;
     float threshold; /* while on: what was exceeded */
-    float before;
+    float before, peak;
+    uint64_t on_since;
     int64_t began, last;
 };
 
 struct levels {
     struct level *of[STREAMS]; /* MEASURES each */
     double total_mean[MEASURES];
-    double total_excess[MEASURES]; /* level of the total over its record */
+    double total_rise[MEASURES]; /* level of the total over its record */
 };
 
 static int init(struct kt_detect *d, void **state)
@@ -77,10 +82,10 @@ static double mean(const struct kt_detect *d, const struct level *l)
     return d->weight > 0 ? l->sum / d->weight : 0;
 }
 
-/* A short history knows few bursts: ask for more. */
-static float margin(const struct kt_detect *d)
+/* A short history knows few bursts: ask for more. Of parts there are many, so ask more of them. */
+static float margin(const struct kt_detect *d, bool total)
 {
-    return 2.2f * (1 + 30.0f / (float)(d->accepted + 1));
+    return (total ? 1.7f : 2.2f) * (1 + 30.0f / (float)(d->accepted + 1));
 }
 
 struct window {
@@ -108,11 +113,11 @@ static void remember(struct kt_detect *d, struct level *l, const struct window *
 
 /* How far the level lies over what would be unusual; 1 is enough. *threshold in units of values. */
 static double excess(const struct kt_detect *d, const struct level *l, const struct window *w,
-                     int m, float *threshold)
+                     int m, bool total, float *threshold)
 {
     float floor = (float)(least[m] * (double)d->length / KT_SECOND);
-    float t5 = fmaxf(margin(d) * kt_record_best(&l->high5, d, false), floor);
-    float t15 = fmaxf(margin(d) * kt_record_best(&l->high15, d, false), floor);
+    float t5 = fmaxf(margin(d, total) * kt_record_best(&l->high5, d, false), floor);
+    float t15 = fmaxf(margin(d, total) * kt_record_best(&l->high15, d, false), floor);
     double e5 = w->held5 / t5, e15 = w->held15 / t15;
     *threshold = e5 >= e15 ? t5 : t15;
     return e5 >= e15 ? e5 : e15;
@@ -123,12 +128,18 @@ static int64_t start_of(const struct kt_detect *d, unsigned back)
     return d->start - (int64_t)back * d->length;
 }
 
-/* Back to where the values were below half of what was exceeded, one dip allowed. */
-static int64_t began_at(const struct kt_detect *d, const struct level *l, float threshold)
+/* Half way between what was usual and what is: where a change begins and ends. */
+static float half_way(const struct level *l)
+{
+    return fmaxf(l->threshold / 2, 0.8f * (l->before + l->peak) / 2);
+}
+
+/* Back to where the values were less than half way, one dip allowed. */
+static int64_t began_at(const struct kt_detect *d, const struct level *l)
 {
     unsigned first = 0, dips = 0;
     for (unsigned i = 0; i < RECENT && i <= d->now && dips < 2; i++) {
-        if (l->recent[(d->now - i) % RECENT] >= threshold / 2)
+        if (l->recent[(d->now - i) % RECENT] >= half_way(l))
             first = i;
         else
             dips++;
@@ -142,34 +153,44 @@ static bool unusual(struct kt_detect *d, const struct levels *ls, const struct l
     if (e < 1 || d->accepted < KT_WARM_UP)
         return false;
     float level = fmaxf(w->held5, w->held15);
-    if (level - mean(d, l) < ls->total_mean[m])
+    if (level - mean(d, l) < MATTERS * ls->total_mean[m])
         return false; /* too little of the whole to matter */
     /* One bursty application among many proves little unless the whole feels it, too. */
-    if (st->kind != KT_STREAM_TOTAL && ls->total_excess[m] < 0.6)
+    return st->kind == KT_STREAM_TOTAL || ls->total_rise[m] >= FELT;
+}
+
+/* A single bulk transfer is everyday: it has to be big and to last to be told. */
+static bool everyday(struct kt_detect *d, const struct levels *ls, const struct level *l, int m)
+{
+    float level = held(d, l, 10, 2);
+    if (level >= l->threshold && level - mean(d, l) >= SINGLE * ls->total_mean[m])
         return false;
-    return true;
+    return kt_explain_single(d, l->began, (enum kt_measure)m);
 }
 
 static int surge(struct kt_detect *d, struct levels *ls, struct level *l, const struct window *w,
                  int m, const struct kt_stream *st, uint32_t stream)
 {
     float threshold;
-    double e = excess(d, l, w, m, &threshold);
+    double e = excess(d, l, w, m, st->kind == KT_STREAM_TOTAL, &threshold);
     float x = l->recent[d->now % RECENT];
     if (!l->on) {
         if (!unusual(d, ls, l, w, m, st, e))
             return KT_OK;
-        l->began = began_at(d, l, threshold);
-        /* A single bulk transfer is everyday; it has to last to be told. */
-        if (held(d, l, 10, 2) < threshold && kt_explain_single(d, l->began, (enum kt_measure)m))
-            return KT_OK;
-        l->on = true;
         l->threshold = threshold;
         l->before = (float)mean(d, l);
+        l->peak = fmaxf(w->held5, w->held15);
+        l->began = began_at(d, l);
+        if (everyday(d, ls, l, m))
+            return KT_OK;
+        l->on = true;
+        l->on_since = d->now;
     }
-    if (x >= l->threshold / 2)
+    l->peak = fmaxf(l->peak, w->held5);
+    if (x >= half_way(l))
         l->last = d->start + d->length;
-    if (held(d, l, 5, 2) < l->threshold * 0.5f) {
+    bool settled = e < 1 && d->now > l->on_since + KT_NORMAL; /* the new normal */
+    if (held(d, l, 5, 2) < half_way(l) || settled) {
         l->on = false;
         return KT_OK;
     }
@@ -210,9 +231,9 @@ static int step(struct kt_detect *d, void *state)
             for (int m = 0; m < MEASURES; m++) {
                 struct window w = take(d, &l[m], sample->value[m]);
                 if (pass == 0) {
-                    float t;
+                    float record = kt_record_best(&l[m].high5, d, false);
                     ls->total_mean[m] = mean(d, &l[m]);
-                    ls->total_excess[m] = excess(d, &l[m], &w, m, &t);
+                    ls->total_rise[m] = record > 0 ? w.held5 / record : 0;
                 }
                 int rc = surge(d, ls, &l[m], &w, m, st, sample->stream);
                 remember(d, &l[m], &w);

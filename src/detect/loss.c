@@ -41,7 +41,7 @@ static void take(struct kt_detect *d, struct one *o)
     *o = (struct one){.start = d->start};
     for (uint32_t i = 0; i < acts->n; i++) {
         const struct kt_act *a = &acts->act[i];
-        if (a->flags & KT_ACT_SCANNER)
+        if (a->flags & (KT_ACT_SCANNER | KT_ACT_DOWN))
             continue;
         o->packets += a->tcp_packets;
         o->retransmits += (double)a->value[KT_M_RETRANSMITS];

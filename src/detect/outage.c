@@ -29,6 +29,7 @@ struct server {
     uint32_t requests, most_clients;
     uint64_t first_fail, last_fail; /* numbers of intervals */
     int64_t began, last;
+    uint64_t ill_until; /* till then its delays and losses are its own */
     uint16_t app;
     bool watched, down;
 };
@@ -56,7 +57,7 @@ static void fini(void *state)
     free(o);
 }
 
-static void count(struct kt_detect *d, struct outage *o, const struct kt_act *a)
+static void count(struct kt_detect *d, struct outage *o, struct kt_act *a)
 {
     const struct kt_talk *t = kt_act_talk(d, a);
     bool fails = a->failed || a->silent;
@@ -68,6 +69,8 @@ static void count(struct kt_detect *d, struct outage *o, const struct kt_act *a)
     struct server *s = kt_lru_get(&o->servers, &key.key, a->answered > 0);
     if (!s)
         return;
+    if (s->ill_until > d->now)
+        a->flags |= KT_ACT_DOWN;
     if (s->touched != d->now + 1) {
         s->touched = d->now + 1;
         s->answered = s->failed = s->refused = s->clients = 0;
@@ -175,6 +178,7 @@ static int step(struct kt_detect *d, void *state)
         }
         o->watch[kept++] = o->watch[i];
         s->down = is_down(d, s);
+        s->ill_until = d->now + 10;
         int rc = s->down ? raise(d, s) : KT_OK;
         if (rc != KT_OK)
             return rc;
