@@ -13,7 +13,7 @@ const GREYS: Record<string, string> = {
 // Names that are common enough to deserve a colour of their own.
 const KNOWN: Record<string, number> = {
   tls: 0, http: 1, dns: 2, smtp: 3, quic: 4, 'http/3': 4, bittorrent: 5, ssh: 6, ntp: 7, postgresql: 8,
-  mqtt: 9, iperf: 9, redis: 10, sip: 11, icmp: 12, rtp: 13, 'http/2': 14, mysql: 15, rsync: 13, imap: 15,
+  mqtt: 9, redis: 10, sip: 11, icmp: 12, rtp: 13, 'http/2': 14, iperf: 15,
   web: 1, encrypted: 0, p2p: 5, databases: 8, services: 2, mail: 3, remote: 6, messaging: 10, monitoring: 9,
   files: 13, voip: 11, streaming: 4, chat: 15, tunnelling: 12, gaming: 7, ics: 14,
   down: 0, up: 1, '': 0,
@@ -35,18 +35,27 @@ export function colourOf(name: string): string {
   if (known !== undefined) return PALETTE[known]!;
   let colour = given.get(key);
   if (!colour) {
-    // The first free place after the hash; when all are taken, the hash itself.
+    // A lighter or darker kin of a palette colour: the first free one after the hash.
     const taken = new Set(given.values());
-    const start = hash(key) % PALETTE.length;
-    colour = PALETTE[start]!;
-    for (let i = 0; i < PALETTE.length; i++) {
-      const next = PALETTE[(start + i) % PALETTE.length]!;
-      if (!taken.has(next)) {
-        colour = next;
-        break;
-      }
+    const start = hash(key);
+    for (let i = 0; i < PALETTE.length * 2; i++) {
+      const at = (start + i) % (PALETTE.length * 2);
+      const next = kin(PALETTE[at % PALETTE.length]!, at < PALETTE.length ? 0.3 : -0.3);
+      colour ??= next;
+      if (taken.has(next)) continue;
+      colour = next;
+      break;
     }
-    given.set(key, colour);
+    given.set(key, colour!);
   }
-  return colour;
+  return colour!;
+}
+
+// Mixed with white (by > 0) or black.
+function kin(hex: string, by: number): string {
+  const mix = (at: number) => {
+    const v = parseInt(hex.slice(at, at + 2), 16);
+    return Math.round(by > 0 ? v + (255 - v) * by : v * (1 + by)).toString(16).padStart(2, '0');
+  };
+  return `#${mix(1)}${mix(3)}${mix(5)}`;
 }

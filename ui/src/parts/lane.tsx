@@ -6,7 +6,7 @@ import { clock, toSeconds } from '../units';
 import type { Geometry } from './plot';
 
 const SIGNS: Record<string, string> = {
-  surge: '↑', drop: '↓', outage: '✕', scan: '⌕', latency: '◷', loss: '≋', new: '✦',
+  surge: '↑', drop: '↓', outage: '✕', scan: '◎', latency: '◷', loss: '≋', new: '✦',
 };
 const MIN_WIDTH = 24, ROW_HEIGHT = 24, ROWS = 4;
 export const signOf = (kind: string) => SIGNS[kind] ?? '!';
@@ -30,7 +30,7 @@ export function EventLane({ events, geometry, end }: { events: Event[]; geometry
     <ul class="lane" style={{ height: `${Math.max(1, ends.length) * ROW_HEIGHT + 2}px` }} aria-label={`${shown.length} events in this window`}>
       {placed.map(({ e, a, w, row }) => (
         <li key={e.id} style={{ left: `${left + a}px`, width: `${w}px`, top: `${row * ROW_HEIGHT + 1}px` }}>
-          <a href={hrefKeeping('events', { event: e.id })} class="marker" title={e.title}
+          <a href={hrefKeeping('events', { event: e.id })} class={`marker ${w < 70 ? 'tight' : ''}`} title={e.title}
              aria-label={`Event at ${clock(e.began)}: ${e.title}`}>
             <span aria-hidden="true">{signOf(e.kind)}</span><span class="text" aria-hidden="true">{e.kind}</span>
           </a>

@@ -21,7 +21,11 @@ const FIELDS: [string, string][] = [
   ['start, end, duration', 'durations are written 5s or 10ms'], ['rtt_us, retransmits', 'handshake in microseconds, segments sent again'],
   ['syn, answered, refused, icmp_error', 'true or not: not answered'], ['end_reason', '"active", "idle", "closed", "reset", "reused", "evicted"'],
 ];
-export const endpoint = (host: string, port: number) => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`);
+export function endpoint(host: string, port: number): string {
+  if (!host) return 'no address';
+  if (!port) return host;
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
 
 export function FlowsView() {
   const r = useStore(route);
@@ -124,8 +128,8 @@ function Table({ flows, sort, up, stale, openId }: { flows: Flow[]; sort: string
             <tr key={f.id} class={f.id === openId ? 'chosen' : ''} onClick={() => change({ flow: f.id }, true)}>
               <td class="mono"><button type="button" class="open" aria-haspopup="dialog"
                   aria-label={`${clock(f.start, 3)}, ${f.app}, ${f.client} to ${f.server}: details`}>{clock(f.start, 3)}</button></td>
-              <td class="mono">{f.client}<span class="port">:{f.client_port}</span></td>
-              <td class="mono">{f.server}<span class="port">:{f.server_port}/{f.proto}</span>{f.name && <span class="host">{f.name}</span>}</td>
+              <td class="mono">{f.client || '–'}{f.client_port > 0 && <span class="port">:{f.client_port}</span>}</td>
+              <td class="mono">{f.server || '–'}{f.server && <span class="port">{f.server_port > 0 && `:${f.server_port}`}/{f.proto}</span>}{f.name && <span class="host">{f.name}</span>}</td>
               <td><Swatch name={f.app} />{f.app}</td>
               <td class="num"><span class="weight" aria-hidden="true"><span style={{ width: `${(f.bytes / most) * 100}%` }} /></span><span class="amount">{bytes(f.bytes)}</span></td>
               <td class="num p2">{duration(f.duration / 1e9)}</td>
