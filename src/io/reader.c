@@ -103,7 +103,7 @@ int kt_reader_open(struct kt_reader **reader, const char *path, struct kt_error 
     return KT_OK;
 }
 
-ssize_t kt_reader_read_some(struct kt_reader *r, void *buf, size_t len, struct kt_error *err)
+static ssize_t read_once(struct kt_reader *r, void *buf, size_t len, struct kt_error *err)
 {
     if (r->unpack)
         return kt_unpack_read(r->unpack, buf, len, err);
@@ -117,7 +117,7 @@ ssize_t kt_reader_read(struct kt_reader *r, void *buf, size_t len, struct kt_err
 {
     size_t got = 0;
     while (got < len) {
-        ssize_t n = kt_reader_read_some(r, (uint8_t *)buf + got, len - got, err);
+        ssize_t n = read_once(r, (uint8_t *)buf + got, len - got, err);
         if (n < 0 && got == 0)
             return n;
         if (n <= 0)
@@ -125,6 +125,11 @@ ssize_t kt_reader_read(struct kt_reader *r, void *buf, size_t len, struct kt_err
         got += (size_t)n;
     }
     return (ssize_t)got;
+}
+
+ssize_t kt_reader_read_some(struct kt_reader *r, void *buf, size_t len, struct kt_error *err)
+{
+    return r->regular ? kt_reader_read(r, buf, len, err) : read_once(r, buf, len, err);
 }
 
 void kt_reader_progress(const struct kt_reader *r, uint64_t *done, uint64_t *total)

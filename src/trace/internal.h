@@ -26,9 +26,9 @@ struct kt_window {
     struct kt_reader *reader;
     struct kt_pool *pool;
     struct kt_block *block;
-    size_t at, end;   /* what is left of the block */
-    uint64_t offset;  /* in the unpacked file, of the block's first byte */
-    bool over;        /* nothing comes after the block */
+    size_t at, end;        /* what is left of the block */
+    uint64_t offset;       /* in the unpacked file, of the block's first byte */
+    bool over;             /* nothing comes after the block */
     struct kt_error fault; /* what ended the file early; told once the good bytes are used up */
 };
 
@@ -39,10 +39,19 @@ void kt_window_fini(struct kt_window *w);
  * KT_OK; KT_END at the very end; KT_ETRUNCATED or the reader's fault, with a sentence, when fewer
  * are to be had. Earlier batches lose their block to this. */
 int kt_window_need(struct kt_window *w, size_t need, struct kt_error *err);
+/* Steps over n bytes, however many: KT_OK, KT_END when fewer come, or the reader's fault. */
+int kt_window_skip(struct kt_window *w, uint64_t n, struct kt_error *err);
+/* "FILE: at byte N: reason", N being where the window stands. Returns code. */
+int kt_window_fail(const struct kt_window *w, int code, struct kt_error *err, const char *format,
+                   ...) KT_PRINTF(4, 5);
 
 static inline const uint8_t *kt_window_here(const struct kt_window *w)
 {
     return w->block->data + w->at;
+}
+static inline size_t kt_window_left(const struct kt_window *w)
+{
+    return w->end - w->at;
 }
 static inline uint64_t kt_window_offset(const struct kt_window *w)
 {
@@ -51,7 +60,7 @@ static inline uint64_t kt_window_offset(const struct kt_window *w)
 
 struct kt_source {
     const struct kt_source_ops *ops;
-    char name[512]; /* the URI as given */
+    char name[512];           /* the URI as given */
     struct kt_reader *reader; /* files: opened by the core, which looked for the format */
     struct kt_window window;  /* files: stands at the first byte when the format is opened */
     uint64_t seq;
@@ -62,6 +71,20 @@ struct kt_source {
 /* A packet longer than this is a fault of the file: the largest frame of any kernel with
  * segmentation offload is 512 KiB. */
 #define KT_PACKET_MAX ((uint32_t)16 << 20)
+
+/* What a source sets, and a clean slate for what is read before it is decoded. */
+static inline void kt_packet_set(struct kt_packet *p, const uint8_t *data, int64_t ts,
+                                 uint32_t caplen, uint32_t wirelen, uint16_t link)
+{
+    p->data = data;
+    p->ts = ts;
+    p->caplen = caplen;
+    p->wirelen = wirelen;
+    p->link = link;
+    p->iface = 0;
+    p->flags = 0;
+    p->hash = 0;
+}
 
 extern const struct kt_source_ops kt_source_pcap;
 extern const struct kt_source_ops kt_source_pcapng;

@@ -1,128 +1,191 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * pcap files (draft-ietf-opsawg-pcap): microseconds or nanoseconds, either byte order, and the
- * variant of Kuznetzov's patch with its longer record header. */
+ * pcap files: microseconds and nanoseconds, either byte order, and Kuznetzov's variant with a
+ * longer record header.
+ */
 #include "internal.h"
 #include <stdlib.h>
 
+#define FILE_HEADER 24
+#define MAGIC_US 0xa1b2c3d4u
+#define MAGIC_NS 0xa1b23c4du
+#define MAGIC_KUZNETZOV 0xa1b2cd34u
+
 struct pcap {
-    bool swapped; /* against this machine's order, which is taken for little-endian */
-    int64_t unit; /* nanoseconds of the fraction's unit */
-    uint32_t header;
-    uint32_t fcs;
+    bool swapped;         /* big-endian */
+    bool lengths_swapped; /* the lengths stand the other way round, as before version 2.3 */
+    bool lengths_maybe;   /* version 2.3: some writers did, some did not */
+    bool kuznetzov;
+    uint32_t tick;   /* nanoseconds a unit of the fraction */
+    uint32_t header; /* bytes before a packet's data */
+    uint32_t fcs;    /* bytes of frame check sequence that the lengths count */
     uint16_t link;
 };
 
-enum { FILE_HEADER = 24 };
-
-static uint32_t u32(const struct pcap *p, const uint8_t *at)
+static bool is_magic(uint32_t m)
 {
-    return p->swapped ? kt_be32(at) : kt_le32(at);
+    return m == MAGIC_US || m == MAGIC_NS || m == MAGIC_KUZNETZOV;
 }
 
-static bool magic(const uint8_t *head, struct pcap *p)
+static bool pcap_probe(const uint8_t *head, size_t len)
 {
-    for (int swapped = 0; swapped < 2; swapped++) {
-        uint32_t m = swapped ? kt_be32(head) : kt_le32(head);
-        p->swapped = swapped;
-        p->unit = m == 0xa1b23c4d ? 1 : 1000;
-        p->header = m == 0xa1b2cd34 ? 24 : 16;
-        if (m == 0xa1b2c3d4 || m == 0xa1b23c4d || m == 0xa1b2cd34)
-            return true;
-    }
-    return false;
+    return len >= 4 && (is_magic(kt_le32(head)) || is_magic(kt_be32(head)));
 }
 
-static bool probe(const uint8_t *head, size_t len)
+static inline uint32_t get32(const uint8_t *p, bool swapped)
 {
-    struct pcap p;
-    return len >= 4 && magic(head, &p);
+    return swapped ? kt_be32(p) : kt_le32(p);
 }
 
-static int open_pcap(struct kt_source *s, const char *what, const struct kt_source_options *opt,
+static inline uint16_t get16(const uint8_t *p, bool swapped)
+{
+    return swapped ? kt_be16(p) : kt_le16(p);
+}
+
+static int read_version(struct pcap *p, const struct kt_window *w, struct kt_error *err)
+{
+    const uint8_t *h = kt_window_here(w);
+    unsigned major = get16(h + 4, p->swapped), minor = get16(h + 6, p->swapped);
+    if (major != 2 && major != 543)
+        return kt_window_fail(w, KT_EUNSUPPORTED, err, "pcap version %u.%u is not known", major,
+                              minor);
+    p->lengths_swapped = major == 543 || minor < 3;
+    p->lengths_maybe = major == 2 && minor == 3;
+    return KT_OK;
+}
+
+static int read_header(struct pcap *p, struct kt_window *w, struct kt_error *err)
+{
+    int rc = kt_window_need(w, FILE_HEADER, err);
+    if (rc == KT_END)
+        return kt_window_fail(w, KT_ETRUNCATED, err, "the file is empty");
+    const uint8_t *h = kt_window_here(w);
+    if (!pcap_probe(h, kt_window_left(w)))
+        return kt_window_fail(w, KT_EFORMAT, err, "this is no pcap file");
+    if (rc == KT_ETRUNCATED && kt_window_left(w) < FILE_HEADER)
+        return kt_window_fail(w, KT_ETRUNCATED, err,
+                              "the file ends inside its header: %zu of %u bytes are there",
+                              kt_window_left(w), FILE_HEADER);
+    if (rc < 0)
+        return rc;
+    p->swapped = is_magic(kt_be32(h));
+    uint32_t magic = get32(h, p->swapped), link = get32(h + 20, p->swapped);
+    p->tick = magic == MAGIC_NS ? 1 : 1000;
+    p->kuznetzov = magic == MAGIC_KUZNETZOV;
+    p->header = p->kuznetzov ? 24 : 16;
+    rc = read_version(p, w, err);
+    if (rc < 0)
+        return rc;
+    if (link & 0x04000000)
+        p->fcs = (link >> 28) * 2; /* counted in 16-bit words */
+    link &= 0x03ffffff;
+    if (!kt_link_known(link))
+        return kt_window_fail(w, KT_EUNSUPPORTED, err,
+                              "packets of link type %u can't be decoded here", link);
+    p->link = (uint16_t)link;
+    w->at += FILE_HEADER;
+    return KT_OK;
+}
+
+static int pcap_open(struct kt_source *s, const char *what, const struct kt_source_options *opt,
                      struct kt_error *err)
 {
     (void)opt;
     struct pcap *p = s->own = calloc(1, sizeof *p);
     if (!p)
-        return kt_fail(err, KT_ENOMEM, 0, "no memory to open %s", what);
-    int rc = kt_window_need(&s->window, FILE_HEADER, err);
-    if (rc != KT_OK)
-        return rc;
-    const uint8_t *h = kt_window_here(&s->window);
-    if (!magic(h, p))
-        return kt_fail(err, KT_EFORMAT, 0, "%s: at byte 0: this is no pcap file", what);
-    uint32_t link = u32(p, h + 20);
-    p->link = link & 0xffff;
-    if (link & 0x04000000) /* the length of the frame check sequence is told, in 16-bit words */
-        p->fcs = (link >> 28) * 2;
-    if (!kt_link_known(p->link))
-        return kt_fail(err, KT_EUNSUPPORTED, 20,
-                       "%s: at byte 20: packets of link type %u can't be decoded here", what,
-                       p->link);
-    s->window.at += FILE_HEADER;
-    return KT_OK;
+        return kt_fail(err, KT_ENOMEM, 0, "%s: no memory", what);
+    return read_header(p, &s->window, err);
 }
 
-/* The packet at the window, whose header is there. */
-static void fill(const struct pcap *p, struct kt_packet *pkt, const uint8_t *h, uint32_t caplen)
+/* A record's lengths, as the file's version has them. */
+static inline void lengths(const struct pcap *p, const uint8_t *h, const bool swapped,
+                           uint32_t *caplen, uint32_t *wirelen)
 {
-    uint32_t wire = u32(p, h + 12);
-    wire = wire > p->fcs ? wire - p->fcs : wire;
-    if (caplen > wire && caplen - wire <= p->fcs)
-        caplen = wire; /* the check sequence was captured too */
-    pkt->data = h + p->header;
-    pkt->ts = (int64_t)u32(p, h) * KT_SECOND + (int64_t)u32(p, h + 4) * p->unit;
-    pkt->caplen = caplen;
-    pkt->wirelen = wire > caplen ? wire : caplen;
-    pkt->link = p->link;
-    pkt->iface = 0;
-    pkt->flags = 0;
+    uint32_t first = get32(h + 8, swapped), second = get32(h + 12, swapped);
+    bool other = p->lengths_swapped || (p->lengths_maybe && first > second);
+    *caplen = KT_UNLIKELY(other) ? second : first;
+    *wirelen = KT_UNLIKELY(other) ? first : second;
 }
 
-static int too_long(const struct kt_source *s, uint32_t caplen, struct kt_error *err)
+/* Walks the whole records in the window into the batch; the byte order is a constant here. */
+static inline __attribute__((always_inline)) void walk(struct kt_source *s, struct kt_batch *batch,
+                                                       const bool swapped)
 {
-    uint64_t at = kt_window_offset(&s->window);
-    return kt_fail(err, KT_EFORMAT, at,
-                   "%s: at byte %llu: a packet of %u bytes is longer than any can be", s->name,
-                   (unsigned long long)at, caplen);
+    const struct pcap *p = s->own;
+    const uint8_t *at = kt_window_here(&s->window), *const end = at + kt_window_left(&s->window);
+    const uint32_t header = p->header, tick = p->tick;
+    const uint16_t link = p->link;
+    unsigned n = 0;
+    while (n < KT_BATCH && (size_t)(end - at) >= header) {
+        uint32_t caplen, wirelen;
+        lengths(p, at, swapped, &caplen, &wirelen);
+        if ((size_t)(end - at) - header < caplen)
+            break;
+        const uint8_t *h = at, *data = at + header;
+        at = data + caplen;
+        __builtin_prefetch(at + 8);
+        __builtin_prefetch(at + 64);
+        if (KT_UNLIKELY(caplen > wirelen))
+            wirelen = caplen; /* the bytes are there: believe them */
+        if (KT_UNLIKELY(p->fcs != 0)) {
+            wirelen -= p->fcs < wirelen ? p->fcs : wirelen;
+            caplen = caplen < wirelen ? caplen : wirelen;
+        }
+        int64_t ts = get32(h, swapped) * KT_SECOND + get32(h + 4, swapped) * (int64_t)tick;
+        kt_packet_set(&batch->packet[n], data, ts, caplen, wirelen, link);
+        if (KT_UNLIKELY(p->kuznetzov && h[22] == 4)) /* PACKET_OUTGOING */
+            batch->packet[n].flags = KT_PKT_TX;
+        n++;
+    }
+    s->window.at = s->window.end - (size_t)(end - at);
+    batch->n = n;
 }
 
-static int read_pcap(struct kt_source *s, struct kt_batch *batch, struct kt_error *err)
+/* Slides on to the record that does not lie whole in the window. */
+static int next_record(struct kt_source *s, struct kt_error *err)
 {
     const struct pcap *p = s->own;
     struct kt_window *w = &s->window;
+    unsigned long long number = s->seq + 1;
+    int rc = kt_window_need(w, p->header, err);
+    if (rc != KT_OK)
+        return rc;
+    uint32_t caplen, wirelen;
+    lengths(p, kt_window_here(w), p->swapped, &caplen, &wirelen);
+    if (caplen > KT_PACKET_MAX)
+        return kt_window_fail(w, KT_EFORMAT, err,
+                              "packet %llu claims %u bytes, more than any packet has", number,
+                              caplen);
+    return kt_window_need(w, (size_t)p->header + caplen, err);
+}
+
+static int pcap_read(struct kt_source *s, struct kt_batch *batch, struct kt_error *err)
+{
+    const struct pcap *p = s->own;
     for (;;) {
-        uint32_t caplen = 0;
-        batch->block = w->block;
-        while (batch->n < KT_BATCH && w->end - w->at >= p->header) {
-            const uint8_t *h = kt_window_here(w);
-            caplen = u32(p, h + 8);
-            if (KT_UNLIKELY(caplen > KT_PACKET_MAX))
-                return batch->n ? KT_OK : too_long(s, caplen, err);
-            if (w->end - w->at - p->header < caplen)
-                break;
-            __builtin_prefetch(h + p->header + caplen + 64);
-            fill(p, &batch->packet[batch->n++], h, caplen);
-            w->at += p->header + caplen;
-            caplen = 0;
-        }
-        if (batch->n)
+        if (p->swapped)
+            walk(s, batch, true);
+        else
+            walk(s, batch, false);
+        batch->block = s->window.block;
+        if (batch->n > 0)
             return KT_OK;
-        int rc = kt_window_need(w, (size_t)p->header + caplen, err);
+        int rc = next_record(s, err);
         if (rc != KT_OK)
             return rc;
     }
 }
 
-static void close_pcap(struct kt_source *s)
+static void pcap_close(struct kt_source *s)
 {
     free(s->own);
 }
 
-const struct kt_source_ops kt_source_pcap = {.name = "pcapfile",
-                                             .summary = "pcap files, microseconds or nanoseconds",
-                                             .probe = probe,
-                                             .open = open_pcap,
-                                             .read = read_pcap,
-                                             .close = close_pcap};
+const struct kt_source_ops kt_source_pcap = {
+    .name = "pcapfile",
+    .summary = "pcap files, also packed with gzip, zstd, lz4, bzip2 or xz",
+    .probe = pcap_probe,
+    .open = pcap_open,
+    .read = pcap_read,
+    .close = pcap_close,
+};

@@ -122,7 +122,7 @@ int kt_source_open(struct kt_source **src, const struct kt_registry *registry, c
         s->ops = live_ops(registry);
     opt = opt ? opt : &defaults;
     int rc = s->ops && s->ops->flags & KT_SOURCE_LIVE ? s->ops->open(s, what, opt, err)
-                                                       : open_file(s, registry, what, opt, err);
+                                                      : open_file(s, registry, what, opt, err);
     if (rc < 0) {
         kt_source_close(s);
         return rc;

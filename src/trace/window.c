@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "internal.h"
+#include <stdio.h>
 
 int kt_window_init(struct kt_window *w, struct kt_reader *reader, unsigned blocks,
                    struct kt_error *err)
@@ -45,7 +46,7 @@ static bool make_room(struct kt_window *w, size_t need)
 static void fill(struct kt_window *w)
 {
     size_t room = w->block->size - w->end;
-    ssize_t n = kt_reader_read(w->reader, w->block->data + w->end, room, &w->fault);
+    ssize_t n = kt_reader_read_some(w->reader, w->block->data + w->end, room, &w->fault);
     if (n > 0)
         w->end += (size_t)n;
     w->over = n <= 0;
@@ -70,9 +71,34 @@ int kt_window_need(struct kt_window *w, size_t need, struct kt_error *err)
     }
     if (w->end == w->at)
         return KT_END;
-    return kt_fail(err, KT_ETRUNCATED, kt_window_offset(w),
-                   "%s: at byte %llu: the file ends inside a record: %zu bytes are there, %zu were "
-                   "announced",
-                   kt_reader_name(w->reader), (unsigned long long)kt_window_offset(w),
-                   w->end - w->at, need);
+    return kt_window_fail(w, KT_ETRUNCATED, err,
+                          "the file ends inside a record: %zu bytes are there, %zu were announced",
+                          w->end - w->at, need);
+}
+
+int kt_window_skip(struct kt_window *w, uint64_t n, struct kt_error *err)
+{
+    while (n > kt_window_left(w)) {
+        n -= kt_window_left(w);
+        w->at = w->end;
+        int rc = kt_window_need(w, 1, err);
+        if (rc != KT_OK)
+            return rc;
+    }
+    w->at += n;
+    return KT_OK;
+}
+
+int kt_window_fail(const struct kt_window *w, int code, struct kt_error *err, const char *format,
+                   ...)
+{
+    char reason[320];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(reason, sizeof reason, format, ap);
+    va_end(ap);
+    bool packed = strcmp(kt_reader_codec(w->reader), "plain") != 0;
+    unsigned long long at = kt_window_offset(w);
+    return kt_fail(err, code, at, "%s: at %sbyte %llu: %s", kt_reader_name(w->reader),
+                   packed ? "unpacked " : "", at, reason);
 }

@@ -62,7 +62,7 @@ static void put(uint8_t *at, uint32_t v, bool big)
 /* A pcap file of `n` packets of 60 bytes, a second apart. */
 static size_t make_pcap(uint8_t *buf, uint32_t magic, bool big, uint32_t link, unsigned n)
 {
-    uint32_t head[6] = {magic, 0, 0, 0, 65535, link};
+    uint32_t head[6] = {magic, big ? 0x00020004 : 0x00040002, 0, 0, 65535, link};
     for (int i = 0; i < 6; i++)
         put(buf + 4 * i, head[i], big);
     size_t at = 24;
@@ -174,8 +174,8 @@ static void test_corpus(void **state)
         if (!told || s.code == KT_EUNSUPPORTED)
             continue;
         if (s.packets != packets)
-            print_error("%s: %llu packets here, %llu there\n", file,
-                        (unsigned long long)s.packets, packets);
+            print_error("%s: %llu packets here, %llu there\n", file, (unsigned long long)s.packets,
+                        packets);
         assert_int_equal(s.packets, packets);
         checked++;
     }
