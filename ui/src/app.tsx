@@ -3,10 +3,11 @@
 import { render } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { address, useApi, type Event, type Events } from './api';
-import { connect, eventsRevision, status } from './live';
+import { connect, eventsRevision, link, status } from './live';
 import { route, type View } from './route';
 import { zone } from './settings';
 import { useStore } from './store';
+import { Empty, Loading } from './parts/common';
 import { Header, Notices } from './parts/header';
 import { WindowBar } from './parts/windowbar';
 import { ApplicationsView } from './views/applications';
@@ -18,7 +19,7 @@ const TITLES: Record<View, string> = { overview: 'Overview', applications: 'Appl
 const NONE: Event[] = [];
 
 function Page() {
-  const r = useStore(route), s = useStore(status), revision = useStore(eventsRevision);
+  const r = useStore(route), s = useStore(status), revision = useStore(eventsRevision), state = useStore(link);
   useStore(zone);
   const events = useApi<Events>(address('events'), `${revision} ${s?.done}`);
   const main = useRef<HTMLElement>(null);
@@ -38,10 +39,12 @@ function Page() {
       <main id="main" tabIndex={-1} ref={main} aria-label={TITLES[r.view]}>
         <h1 class="hidden">{TITLES[r.view]}</h1>
         <WindowBar />
-        {r.view === 'overview' && <Overview events={list} />}
-        {r.view === 'applications' && <ApplicationsView />}
-        {r.view === 'flows' && <FlowsView />}
-        {r.view === 'events' && <EventsView reply={events} />}
+        {!s && (state === 'lost' ? <Empty title="Kōtare does not answer">Is it still running? This page tries again by itself.</Empty>
+          : <Loading label="Asking how the run stands" />)}
+        {s && r.view === 'overview' && <Overview events={list} />}
+        {s && r.view === 'applications' && <ApplicationsView />}
+        {s && r.view === 'flows' && <FlowsView />}
+        {s && r.view === 'events' && <EventsView reply={events} />}
       </main>
     </>
   );

@@ -13,6 +13,8 @@ export const eventsRevision = store(0);
 const RETRY_MS = 3000;
 
 export function connect() {
+  // The stream says it too, but something between may hold back its first words.
+  get<Status>(address('status')).then((s) => status.get() ?? status.set(s), () => undefined);
   const source = new EventSource(address('stream'));
   source.onopen = () => link.set('open');
   source.addEventListener('status', (e) => {
