@@ -82,7 +82,6 @@ int kt_store_get_meta(struct kt_store *st, const char *key, char *buf, size_t si
 struct kt_store_series {
     struct kt_stream stream;
     int64_t *value;
-    uint32_t *points; /* how many points stand in each bin: for means, and to tell "none" from 0 */
 };
 struct kt_store_result {
     int64_t from, step;
@@ -91,9 +90,10 @@ struct kt_store_result {
     struct kt_store_series *series; /* in order of falling total of the first column */
     bool rest; /* kt_store_query_top(): the last series sums all the streams beyond the first ones */
     bool *seen;
+    uint32_t *intervals; /* how many intervals of each bin were watched, for means */
 };
 /* Streams of one kind (name NULL: all of that kind) that have a point in [from, to) (0, 0: the
- * whole store). `step` is rounded up to whole intervals (meta "interval_ns", else 1 s), `from` down
+ * whole store); streams of health also without one. `step` is rounded up to whole intervals (meta "interval_ns", else 1 s), `from` down
  * to the beginning of its interval; bins are at most max_bins. Points at or after `to` don't count. */
 KT_MUST_USE int kt_store_query(struct kt_store *st, enum kt_stream_kind kind, const char *name,
                                int64_t from, int64_t to, size_t max_bins,

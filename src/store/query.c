@@ -111,13 +111,14 @@ static void add_bin(struct query *q, const struct kt_point *p)
         int64_t *v = &series->value[bin * KT_VALUES + i];
         *v = (int64_t)((uint64_t)*v + (uint64_t)p->value[i]);
     }
-    series->points[bin]++;
 }
 
 static void mark_seen(struct query *q, const struct kt_point *p)
 {
     struct kt_store_result *r = q->result;
-    r->seen[(size_t)(((uint64_t)p->ts - (uint64_t)r->from) / (uint64_t)r->step)] = true;
+    size_t bin = (size_t)(((uint64_t)p->ts - (uint64_t)r->from) / (uint64_t)r->step);
+    r->seen[bin] = true;
+    r->intervals[bin]++;
 }
 
 static int load_streams(struct query *q, enum kt_stream_kind kind, const char *name,
@@ -143,6 +144,8 @@ static int load_streams(struct query *q, enum kt_stream_kind kind, const char *n
             continue;
         struct slot *s = &q->slot[q->slots++];
         *s = (struct slot){.stream = (uint32_t)id, .series = NOWHERE, .name.kind = kind};
+        if (kind == KT_STREAM_HEALTH)
+            s->series = 0; /* nothing refused is good to know, too */
         const char *text = (const char *)sqlite3_column_text(stmt, 1);
         if (text)
             strncpy(s->name.name, text, sizeof s->name.name - 1);
@@ -184,17 +187,18 @@ static int make_series(struct query *q, unsigned column, size_t top, struct kt_e
     size_t with = 0;
     while (with < q->slots && q->slot[with].series != NOWHERE)
         with++;
-    r->n = top && with > top ? top + 1 : with;
+    r->rest = top && with > top;
+    r->n = r->rest ? top + 1 : with;
     if (r->n > MOST_CELLS / KT_VALUES / r->bins)
         return kt_fail(err, KT_EFULL, 0, "%zu series of %zu steps are too many to give at once",
                        r->n, r->bins);
     r->series = calloc(r->n ? r->n : 1, sizeof *r->series);
     r->seen = calloc(r->bins, sizeof *r->seen);
-    bool ok = r->series && r->seen;
+    r->intervals = calloc(r->bins, sizeof *r->intervals);
+    bool ok = r->series && r->seen && r->intervals;
     for (size_t i = 0; i < r->n && ok; i++) {
         r->series[i].value = calloc(r->bins * KT_VALUES, sizeof(int64_t));
-        r->series[i].points = calloc(r->bins, sizeof(uint32_t));
-        ok = r->series[i].value && r->series[i].points;
+        ok = r->series[i].value;
         r->series[i].stream = q->slot[i].name;
     }
     if (!ok)
@@ -203,10 +207,8 @@ static int make_series(struct query *q, unsigned column, size_t top, struct kt_e
         q->slot[i].series = i >= with ? NOWHERE : (uint32_t)(i < r->n ? i : r->n - 1);
         q->of[q->slot[i].stream] = (uint32_t)i;
     }
-    if (r->n < with) {
-        r->rest = true;
-        strcpy(r->series[r->n - 1].stream.name, "Other");
-    }
+    if (r->rest)
+        strcpy(r->series[top].stream.name, "Other");
     return KT_OK;
 }
 
@@ -277,12 +279,11 @@ int kt_store_query(struct kt_store *st, enum kt_stream_kind kind, const char *na
 
 void kt_store_result_fini(struct kt_store_result *result)
 {
-    for (size_t i = 0; result->series && i < result->n; i++) {
+    for (size_t i = 0; result->series && i < result->n; i++)
         free(result->series[i].value);
-        free(result->series[i].points);
-    }
     free(result->series);
     free(result->seen);
+    free(result->intervals);
     *result = (struct kt_store_result){0};
 }
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { POINTS = 600, POINTS_MAX = 5000, TOP = 12, LIMIT = 100, LIMIT_MAX = 1000 };
+enum { POINTS = 600, POINTS_MAX = 5000, TOP = 12, TOP_MAX = 200, LIMIT = 100, LIMIT_MAX = 1000 };
 
 struct request {
     struct kt_web *web;
@@ -251,53 +251,54 @@ static int metric_of(const char *name)
     return strcmp(name, "flows") == 0 ? KT_VALUE_FLOWS : -1;
 }
 
-/* The value of a bin; health is a mean over it, and absent where nothing was measured. */
-static void value_json(struct kt_json *j, const struct kt_store_result *q, const int64_t *v,
-                       int metric, bool health, int64_t interval)
+/* The value of a bin. Health is a mean over its intervals: for the round trip, those that had a
+ * sample (collect counts them in the third column), and none without. */
+static void value_json(struct kt_json *j, const struct kt_store_result *q, size_t bin,
+                       const struct kt_store_series *s, int metric, bool health)
 {
+    const int64_t *v = s->value + bin * KT_VALUES;
     if (!health) {
         kt_json_i64(j, v[metric]);
         return;
     }
-    bool sampled_only = v[KT_VALUE_FLOWS] > 0; /* rtt counts the intervals that had a sample */
-    int64_t over = sampled_only ? v[KT_VALUE_FLOWS] : q->step / interval;
-    kt_json_f64(j, over > 0 ? (double)v[KT_VALUE_BYTES] / (double)over : 0);
+    bool sampled = strcmp(s->stream.name, "rtt") == 0;
+    int64_t over = sampled ? v[KT_VALUE_FLOWS] : q->intervals[bin];
+    if (over > 0)
+        kt_json_f64(j, (double)v[KT_VALUE_BYTES] / (double)over);
+    else
+        kt_json_null(j);
 }
 
-static void one_series(struct kt_json *j, const struct kt_store_result *q, const char *name,
-                       const int64_t *value, int metric, bool health, int64_t interval)
+static void one_series(struct kt_json *j, const struct kt_store_result *q,
+                       const struct kt_store_series *s, int metric, bool health)
 {
     int64_t total = 0;
     for (size_t b = 0; b < q->bins; b++)
-        total += value[b * KT_VALUES + (unsigned)metric];
+        total += s->value[b * KT_VALUES + (unsigned)metric];
     kt_json_open(j, '{');
-    text(j, "name", name);
+    text(j, "name", s->stream.name);
     kt_json_key(j, "total");
     kt_json_i64(j, total);
     kt_json_key(j, "values");
     kt_json_open(j, '[');
     for (size_t b = 0; b < q->bins; b++) {
-        const int64_t *v = value + b * KT_VALUES;
-        bool absent = health && strcmp(name, "rtt") == 0 && v[KT_VALUE_PACKETS] == 0;
-        if (!q->seen[b] || absent)
-            kt_json_null(j);
+        if (q->seen[b])
+            value_json(j, q, b, s, metric, health);
         else
-            value_json(j, q, v, metric, health, interval);
+            kt_json_null(j);
     }
     kt_json_close(j, ']');
     kt_json_close(j, '}');
 }
 
-static int series_json(struct request *r, const struct kt_store_result *q, int kind, int metric,
-                       size_t top, int64_t interval)
+static void series_json(struct request *r, const struct kt_store_result *q, int kind, int metric)
 {
-    bool health = kind == KT_STREAM_HEALTH;
+    static const char *const unit[] = {"bytes", "packets", "flows"};
     struct kt_json j = kt_json(r->out);
     kt_json_open(&j, '{');
     big(&j, "from", q->from);
     kt_json_key(&j, "step");
     kt_json_i64(&j, q->step);
-    static const char *const unit[] = {"bytes", "packets", "flows"};
     text(&j, "unit", unit[metric]);
     text(&j, "kind", kt_stream_kind_text((enum kt_stream_kind)kind));
     kt_json_key(&j, "times");
@@ -307,22 +308,10 @@ static int series_json(struct request *r, const struct kt_store_result *q, int k
     kt_json_close(&j, ']');
     kt_json_key(&j, "series");
     kt_json_open(&j, '[');
-    size_t shown = q->n > top && !health ? top : q->n;
-    for (size_t i = 0; i < shown; i++)
-        one_series(&j, q, q->series[i].stream.name, q->series[i].value, metric, health, interval);
-    if (shown < q->n) {
-        int64_t *rest = calloc(q->bins * KT_VALUES, sizeof *rest);
-        if (!rest)
-            return KT_ENOMEM;
-        for (size_t i = shown; i < q->n; i++)
-            for (size_t b = 0; b < q->bins * KT_VALUES; b++)
-                rest[b] += q->series[i].value[b];
-        one_series(&j, q, "Other", rest, metric, false, interval);
-        free(rest);
-    }
+    for (size_t i = 0; i < q->n; i++)
+        one_series(&j, q, &q->series[i], metric, kind == KT_STREAM_HEALTH);
     kt_json_close(&j, ']');
     kt_json_close(&j, '}');
-    return KT_OK;
 }
 
 static unsigned series(struct request *r)
@@ -339,14 +328,15 @@ static unsigned series(struct request *r)
     struct kt_store_result q = {0};
     int rc = number(r, "points", 1, POINTS_MAX, &points);
     if (rc == KT_OK)
-        rc = number(r, "top", 1, 1000, &top);
+        rc = number(r, "top", 1, TOP_MAX, &top);
     if (rc == KT_OK)
         rc = whole(r, &interval);
     if (rc == KT_OK)
-        rc = kt_store_query(r->store, (enum kt_stream_kind)kind, name && *name ? name : NULL,
-                            r->from, r->to, (size_t)points, &q, &r->err);
+        rc = kt_store_query_top(r->store, (enum kt_stream_kind)kind, name && *name ? name : NULL,
+                                r->from, r->to, (size_t)points, (enum kt_value)metric,
+                                kind == KT_STREAM_HEALTH ? 0 : (size_t)top, &q, &r->err);
     if (rc == KT_OK)
-        rc = series_json(r, &q, kind, metric, (size_t)top, interval);
+        series_json(r, &q, kind, metric);
     kt_store_result_fini(&q);
     return rc == KT_OK ? 200 : fail_code(r, rc);
 }

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CONNECTIONS = 128, THREADS = 4, IDLE_SECONDS = 60, REQUEST_MEMORY = 32768 };
+enum { CONNECTIONS = 256, THREADS = 2, IDLE_SECONDS = 20, REQUEST_MEMORY = 32768 };
 
 /* ---- readers ---- */
 
@@ -76,10 +76,26 @@ static enum MHD_Result refuse(struct MHD_Connection *c, unsigned status, const c
     return answer_json(c, status, &out);
 }
 
-static bool header_has(struct MHD_Connection *c, const char *header, const char *part)
+static const char *header_of(struct MHD_Connection *c, const char *name)
 {
-    const char *v = MHD_lookup_connection_value(c, MHD_HEADER_KIND, header);
-    return v && strstr(v, part);
+    const char *v = MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
+    return v ? v : "";
+}
+
+static bool wants_gzip(struct MHD_Connection *c)
+{
+    const char *at = strcasestr(header_of(c, "Accept-Encoding"), "gzip");
+    if (!at)
+        return false;
+    double q = 1;
+    sscanf(at + 4, " ; q = %lf", &q);
+    return q > 0;
+}
+
+static bool knows(struct MHD_Connection *c, const char *etag)
+{
+    const char *tags = header_of(c, "If-None-Match");
+    return strcmp(tags, "*") == 0 || strstr(tags, etag);
 }
 
 static enum MHD_Result asset(struct MHD_Connection *c, const char *path)
@@ -92,8 +108,7 @@ static enum MHD_Result asset(struct MHD_Connection *c, const char *path)
             a = &kt_assets[i];
     if (!a)
         return refuse(c, 404, "not-found", "there is nothing at this path");
-    bool same = header_has(c, "If-None-Match", a->etag);
-    bool gz = a->gz && header_has(c, "Accept-Encoding", "gzip");
+    bool same = knows(c, a->etag), gz = a->gz && wants_gzip(c);
     const unsigned char *data = gz ? a->gz : a->data;
     struct MHD_Response *r = MHD_create_response_from_buffer(
         same ? 0 : gz ? a->gz_len : a->len, (void *)(uintptr_t)data,
@@ -123,11 +138,12 @@ static bool host_is_ours(struct MHD_Connection *c)
         return true; /* HTTP/1.0; no browser */
     bool v6 = *host == '[';
     size_t len = v6 ? strcspn(++host, "]") : strcspn(host, ":");
-    if (len == 0 || len >= sizeof name)
+    char after = host[len] && v6 ? host[len + 1] : host[len];
+    if (len == 0 || len >= sizeof name || (after && after != ':'))
         return false;
     memcpy(name, host, len);
     name[len] = '\0';
-    return strcmp(name, "localhost") == 0 || kt_addr_parse(name, addr, &ip) == KT_OK;
+    return strcasecmp(name, "localhost") == 0 || kt_addr_parse(name, addr, &ip) == KT_OK;
 }
 
 static const char *param(void *ctx, const char *name)
@@ -135,29 +151,9 @@ static const char *param(void *ctx, const char *name)
     return MHD_lookup_connection_value(ctx, MHD_GET_ARGUMENT_KIND, name);
 }
 
-static enum MHD_Result handle(void *cls, struct MHD_Connection *c, const char *url,
-                              const char *method, const char *version, const char *upload,
-                              size_t *upload_size, void **seen)
+/* What can be said without the store. */
+static enum MHD_Result answer_now(struct kt_web *w, struct MHD_Connection *c, const char *name)
 {
-    static const char api[] = "/api/v1/";
-    static char mark;
-    struct kt_web *w = cls;
-    (void)version, (void)upload;
-    if (!*seen) { /* the headers are here; answer when the request is whole */
-        *seen = &mark;
-        return MHD_YES;
-    }
-    if (*upload_size) {
-        *upload_size = 0;
-        return MHD_YES;
-    }
-    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
-        return refuse(c, 405, "method", "only GET and HEAD are served");
-    if (!host_is_ours(c))
-        return refuse(c, 403, "host", "ask by address or as localhost");
-    if (strncmp(url, api, sizeof api - 1) != 0)
-        return asset(c, url);
-    const char *name = url + sizeof api - 1;
     if (strcmp(name, "stream") == 0) {
         struct MHD_Response *r = kt_web_stream_open(w, c);
         if (!r)
@@ -166,8 +162,76 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *c, const char *u
         return answer(c, 200, r);
     }
     struct kt_buf out = {0};
-    unsigned status = kt_web_api(w, name, param, c, &out);
-    return answer_json(c, status, &out);
+    kt_web_status_json(w, &out);
+    return answer_json(c, 200, &out);
+}
+
+/* Refuses what is refused whatever it asks for. */
+static bool refused(struct MHD_Connection *c, const char *method, enum MHD_Result *rc)
+{
+    const char *length = header_of(c, "Content-Length");
+    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
+        *rc = refuse(c, 405, "method", "only GET and HEAD are served");
+    else if (length[strspn(length, "0")] || *header_of(c, "Transfer-Encoding"))
+        *rc = refuse(c, 413, "body", "a request has no body here");
+    else if (!host_is_ours(c))
+        *rc = refuse(c, 403, "host", "ask by address or as localhost");
+    else
+        return false;
+    return true;
+}
+
+static enum MHD_Result handle(void *cls, struct MHD_Connection *c, const char *url,
+                              const char *method, const char *version, const char *upload,
+                              size_t *upload_size, void **state)
+{
+    static const char api[] = "/api/v1/";
+    struct kt_web *w = cls;
+    struct kt_web_job *job = *state;
+    (void)version, (void)upload;
+    if (!job) { /* the headers are here; answer when the request is whole */
+        *state = job = calloc(1, sizeof *job);
+        enum MHD_Result rc = job ? MHD_YES : MHD_NO;
+        if (job)
+            job->refused = refused(c, method, &rc);
+        return rc;
+    }
+    if (job->refused)
+        return MHD_YES;
+    if (*upload_size) {
+        *upload_size = 0;
+        return MHD_YES;
+    }
+    if (job->asked && !job->done) /* woken for nothing */
+        return MHD_YES;
+    if (job->done) {
+        if (!job->status)
+            return refuse(c, 503, "stopping", "the program is ending");
+        struct kt_buf out = job->out;
+        job->out = (struct kt_buf){0};
+        return answer_json(c, job->status, &out);
+    }
+    if (strncmp(url, api, sizeof api - 1) != 0)
+        return asset(c, url);
+    job->name = url + sizeof api - 1;
+    if (strcmp(job->name, "stream") == 0 || strcmp(job->name, "status") == 0)
+        return answer_now(w, c, job->name);
+    job->conn = c;
+    job->param = param;
+    if (!kt_web_job_add(w, job))
+        return refuse(c, 503, "stopping", "the program is ending");
+    return MHD_YES;
+}
+
+static void over(void *cls, struct MHD_Connection *c, void **state,
+                 enum MHD_RequestTerminationCode why)
+{
+    struct kt_web_job *job = *state;
+    (void)cls, (void)c, (void)why;
+    if (job)
+        kt_buf_free(&job->out);
+    free(job);
+    *state = NULL;
 }
 
 /* ---- listening ---- */
@@ -251,12 +315,16 @@ static int start(struct kt_web *w, struct kt_error *err)
     rc = open_socket(w, &fd, err);
     if (rc < 0)
         return rc;
+    if (kt_web_jobs_start(w) < 0) {
+        close(fd);
+        return kt_fail(err, KT_ENOMEM, 0, "no threads for the page's queries");
+    }
     w->daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
         handle, w, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)REQUEST_MEMORY,
-        MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_COMPLETED, over, NULL, MHD_OPTION_END);
     if (!w->daemon) {
         close(fd);
         return kt_fail(err, KT_EIO, 0, "%s: the HTTP server can't start", w->opt.listen);
@@ -276,6 +344,7 @@ int kt_web_start(struct kt_web **web, const struct kt_web_options *opt, struct k
     w->opt = *opt;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->wake, NULL);
+    pthread_cond_init(&w->work, NULL);
     int rc = start(w, err);
     if (rc < 0) {
         kt_web_stop(w);
@@ -295,6 +364,7 @@ void kt_web_stop(struct kt_web *w)
     if (!w)
         return;
     kt_web_stream_stop(w);
+    kt_web_jobs_stop(w);
     if (w->daemon)
         MHD_stop_daemon(w->daemon);
     while (w->readers)
@@ -303,6 +373,7 @@ void kt_web_stop(struct kt_web *w)
     kt_buf_free(&w->last_events);
     pthread_mutex_destroy(&w->lock);
     pthread_cond_destroy(&w->wake);
+    pthread_cond_destroy(&w->work);
     free(w->store_path);
     free(w);
 }

@@ -95,6 +95,8 @@ struct MHD_Response *kt_web_stream_open(struct kt_web *w, struct MHD_Connection 
         add(&s->waiting, "status", &status);
         if (w->last_events.data)
             add(&s->waiting, "events", &w->last_events);
+        w->changed = true; /* what was told last may be old: nobody may have listened */
+        pthread_cond_broadcast(&w->wake);
         MHD_add_response_header(response, "Content-Type", "text/event-stream; charset=utf-8");
     } else {
         free(s);
@@ -163,12 +165,13 @@ static void *tick(void *arg)
         clock_gettime(CLOCK_REALTIME, &until);
         until.tv_sec += QUIET_SECONDS;
         int rc = 0;
-        while (!w->changed && !w->closing && rc != ETIMEDOUT)
+        while (!(w->changed && w->subscribers) && !w->closing && rc != ETIMEDOUT)
             rc = pthread_cond_timedwait(&w->wake, &w->lock, &until);
-        bool changed = w->changed;
-        w->changed = false;
+        bool changed = w->changed && w->subscribers; /* nobody listens: nothing is looked up */
         if (w->closing)
             break;
+        if (changed)
+            w->changed = false;
         if (changed) {
             pthread_mutex_unlock(&w->lock);
             if (look(w))
