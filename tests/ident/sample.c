@@ -20,7 +20,8 @@ static void sample(void **state)
     static const char *const expected[] = {
         "DNS", "HTTP", "TLS", "HTTP/2", "QUIC", "SSH", "NTP", "Redis", "PostgreSQL", "MySQL",
         "MQTT", "Syslog", "SNMP", "Memcached", "RADIUS", "POP3", "IMAP", "TFTP", "LDAP", "iPerf",
-        "FTP Control", "FTP Data", "Rsync", "Git", "IRC", "ICMP", "No payload",
+        "FTP Control", "FTP Data", "Rsync", "Git", "IRC", "ICMP", "No payload", "RTP", "SIP", "SMTP",
+        "BitTorrent",
     };
     struct kt_rules *rules;
     struct kt_error err = {0};
