@@ -93,6 +93,9 @@ enum kt_expr_answer kt_expr_maybe(const struct kt_expr *expr, kt_expr_load_part 
 /* Whether the expression reads a field; of a text field, which of its first 64 bytes. */
 bool kt_expr_reads(const struct kt_expr *expr, unsigned field);
 uint64_t kt_expr_reads_bytes(const struct kt_expr *expr, unsigned field);
+/* Sets the bit of each number from which on a comparison with a constant may come out otherwise:
+ * between two of them most expressions say the same. */
+void kt_expr_edges(const struct kt_expr *expr, uint64_t map[1024]);
 /* Sets the bit of each number below 65536 that the expression compares something with (of ranges
  * of up to 4096 numbers, all): what is in no expression need not be told apart. */
 void kt_expr_numbers(const struct kt_expr *expr, uint64_t map[1024]);

@@ -69,6 +69,13 @@ void expr_emit(struct expr_parser *p, enum expr_op op, unsigned a, unsigned b, u
     p->depth += (unsigned)effect(op);
     if (!deeper(p, p->depth))
         return;
+    /* A comparison with a number is one step. */
+    struct expr_ins *last = p->out->n ? &p->out->code[p->out->n - 1] : NULL;
+    if (op >= OP_EQ && op <= OP_GE && last && last->op == OP_INT) {
+        last->op = OP_CMP;
+        last->b = (uint8_t)op;
+        return;
+    }
     struct expr_ins *i = &p->out->code[p->out->n++];
     *i = (struct expr_ins){.op = (uint8_t)op, .b = (uint8_t)b, .a = (uint16_t)a, .c = c};
     if (k)

@@ -41,6 +41,7 @@ enum expr_op {
     OP_BYTES, /* push whether text field a shows pattern k */
     OP_ADD, OP_SUB, OP_MUL, OP_DIV, OP_MOD, OP_AND, OP_OR, OP_SHL, OP_SHR, OP_NEG,
     OP_EQ, OP_NE, OP_LT, OP_LE, OP_GT, OP_GE,
+    OP_CMP, /* compare the top with imm; b: OP_EQ … OP_GE */
     OP_SEQ, OP_SNE, OP_CONTAINS, OP_STARTS, OP_ENDS,
     OP_AEQ, OP_ANE,
     OP_IN_INT, OP_IN_STR, OP_IN_ADDR, /* replace the top by whether set k has it */

@@ -253,6 +253,10 @@ enum kt_expr_answer kt_expr_maybe(const struct kt_expr *expr, kt_expr_load_part 
             top->answer = compare((enum expr_op)i->op, top, top + 1);
             top->v = anything;
             break;
+        case OP_CMP:
+            top->answer = compare((enum expr_op)i->b, top, &(struct part){.v = exactly(i->imm)});
+            top->v = anything;
+            break;
         case OP_IN_INT:
             top->answer = in_set(top, i->k);
             top->v = anything;
@@ -328,11 +332,26 @@ static void mark(uint64_t map[1024], int64_t lo, int64_t hi)
         map[v / 64] |= UINT64_C(1) << (v % 64);
 }
 
+void kt_expr_edges(const struct kt_expr *expr, uint64_t map[1024])
+{
+    for (uint32_t i = 0; i < expr->n; i++) {
+        const struct expr_ins *n = &expr->code[i];
+        if ((n->op == OP_INT || n->op == OP_CMP) && n->imm < 65536)
+            mark(map, n->imm, n->imm + 1);
+        for (uint32_t j = 0; n->op == OP_IN_INT && j < n->k->n; j++) {
+            const struct expr_range *r = &n->k->range[j];
+            mark(map, r->lo, r->lo);
+            if (r->hi < 65536)
+                mark(map, r->hi + 1, r->hi + 1);
+        }
+    }
+}
+
 void kt_expr_numbers(const struct kt_expr *expr, uint64_t map[1024])
 {
     for (uint32_t i = 0; i < expr->n; i++) {
         const struct expr_ins *n = &expr->code[i];
-        if (n->op == OP_INT)
+        if (n->op == OP_INT || n->op == OP_CMP)
             mark(map, n->imm, n->imm);
         for (uint32_t j = 0; n->op == OP_IN_INT && j < n->k->n; j++) {
             if (n->k->range[j].hi - n->k->range[j].lo <= 4096)

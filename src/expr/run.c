@@ -72,23 +72,23 @@ static void arith(enum expr_op op, struct kt_expr_value *a, const struct kt_expr
     a->ip = bad ? NOTHING : 0;
 }
 
-static bool compare(enum expr_op op, const struct kt_expr_value *a, const struct kt_expr_value *b)
+static bool compare(enum expr_op op, int64_t a, int64_t b, bool nothing)
 {
-    if (a->ip == NOTHING || b->ip == NOTHING)
+    if (nothing)
         return op == OP_NE;
     switch (op) {
     case OP_EQ:
-        return a->num == b->num;
+        return a == b;
     case OP_NE:
-        return a->num != b->num;
+        return a != b;
     case OP_LT:
-        return a->num < b->num;
+        return a < b;
     case OP_LE:
-        return a->num <= b->num;
+        return a <= b;
     case OP_GT:
-        return a->num > b->num;
+        return a > b;
     default:
-        return a->num >= b->num;
+        return a >= b;
     }
 }
 
@@ -210,7 +210,12 @@ bool kt_expr_true(const struct kt_expr *expr, kt_expr_load *load, const void *ob
             break;
         case OP_EQ: case OP_NE: case OP_LT: case OP_LE: case OP_GT: case OP_GE:
             top--;
-            top->num = compare((enum expr_op)i->op, top, top + 1);
+            top->num = compare((enum expr_op)i->op, top->num, top[1].num,
+                               top->ip == NOTHING || top[1].ip == NOTHING);
+            top->ip = 0;
+            break;
+        case OP_CMP:
+            top->num = compare((enum expr_op)i->b, top->num, i->imm, top->ip == NOTHING);
             top->ip = 0;
             break;
         case OP_SEQ: case OP_SNE: case OP_CONTAINS: case OP_STARTS: case OP_ENDS:

@@ -9,12 +9,10 @@
 
 /* What is known while a row is made. */
 struct known {
-    unsigned byte;        /* position, when mask is not 0 */
-    uint8_t value, mask;
     int64_t len_lo, len_hi;
     int64_t port[2];      /* client, server; -1: any, -2: none that has a name */
     const uint64_t *named;
-    uint8_t bytes[BYTES_INDEXED], masks[BYTES_INDEXED];
+    uint8_t bytes[KT_IDENT_HEAD], masks[KT_IDENT_HEAD];
 };
 
 static void load(const void *object, unsigned field, struct kt_expr_part *v)
@@ -24,7 +22,7 @@ static void load(const void *object, unsigned field, struct kt_expr_part *v)
     case FIELD_PAYLOAD:
         v->bytes = k->bytes;
         v->known = k->masks;
-        v->span = BYTES_INDEXED;
+        v->span = KT_IDENT_HEAD;
         break;
     case FIELD_LEN:
         v->lo = k->len_lo;
@@ -66,19 +64,43 @@ struct range {
     const struct kt_expr *e;
     uint64_t *rows;
     unsigned words, bit;
+    uint64_t edges[1024]; /* for lengths */
 };
 
-/* Sets the bit for all byte values that agree with `value` in its first `bits` bits. */
-static void bytes(const struct range *r, unsigned pos, unsigned value, unsigned bits)
+static void all(const struct range *r, unsigned from, unsigned to)
+{
+    for (unsigned v = from; v < to; v++)
+        set(r->rows, r->words, v, r->bit);
+}
+
+static enum kt_expr_answer ask_byte(const struct range *r, unsigned pos, unsigned value, unsigned mask)
 {
     struct known k = nothing();
     k.len_lo = 1;
     k.bytes[pos] = (uint8_t)value;
-    k.masks[pos] = (uint8_t)(0xff00u >> bits);
-    if (r->e && kt_expr_maybe(r->e, load, &k) == KT_EXPR_NO)
+    k.masks[pos] = (uint8_t)mask;
+    return kt_expr_maybe(r->e, load, &k);
+}
+
+/* A byte that is only compared with other things: no value of it is ever refused. To set a bit too
+ * many is never wrong, so a sample will do. */
+static bool unbound(const struct range *r, unsigned pos)
+{
+    for (unsigned v = 7; v < 256; v += 23) {
+        if (ask_byte(r, pos, v, 0xff) == KT_EXPR_NO)
+            return false;
+    }
+    return true;
+}
+
+/* Sets the bit for all byte values that agree with `value` in its first `bits` bits. */
+static void bytes(const struct range *r, unsigned pos, unsigned value, unsigned bits)
+{
+    enum kt_expr_answer a = ask_byte(r, pos, value, 0xff00u >> bits);
+    if (a == KT_EXPR_NO)
         return;
-    if (bits == 8) {
-        set(r->rows, r->words, value, r->bit);
+    if (bits == 8 || a == KT_EXPR_YES) {
+        all(r, value, value + (1u << (8 - bits)));
     } else {
         bytes(r, pos, value, bits + 1);
         bytes(r, pos, value | 0x80u >> bits, bits + 1);
@@ -91,20 +113,18 @@ static void lengths(const struct range *r, unsigned lo, unsigned hi)
     struct known k = nothing();
     k.len_lo = lo;
     k.len_hi = hi > LEN_EXACT ? UINT32_MAX : hi - 1;
-    if (r->e && kt_expr_maybe(r->e, load, &k) == KT_EXPR_NO)
+    enum kt_expr_answer a = kt_expr_maybe(r->e, load, &k);
+    if (a == KT_EXPR_NO)
         return;
-    if (hi - lo == 1) {
-        set(r->rows, r->words, lo, r->bit);
+    bool same = true;
+    for (unsigned v = lo + 1; v < hi && same; v++)
+        same = !(r->edges[v / 64] >> (v % 64) & 1);
+    if (same || a == KT_EXPR_YES) {
+        all(r, lo, hi);
     } else {
         lengths(r, lo, (lo + hi) / 2);
         lengths(r, (lo + hi) / 2, hi);
     }
-}
-
-static void all(uint64_t *rows, unsigned words, unsigned values, unsigned bit)
-{
-    for (unsigned v = 0; v < values; v++)
-        set(rows, words, v, bit);
 }
 
 static int fill(struct row_set *s, unsigned values, unsigned words, uint64_t **rows)
@@ -136,7 +156,7 @@ static int fold(struct row_set *s, uint64_t *rows)
             memmove(rows + (size_t)s->n * s->words, row, size);
             slot[at] = ++s->n;
         }
-        s->of[v] = (uint16_t)(slot[at] - 1);
+        s->of[v] = (slot[at] - 1) * s->words;
     }
     free(slot);
     s->rows = realloc(rows, s->n * size + 1);
@@ -145,23 +165,84 @@ static int fold(struct row_set *s, uint64_t *rows)
     return KT_OK;
 }
 
-static int byte_rows(struct index *x, unsigned pos)
+/* The same expression may stand in many columns: what was found for one is copied. */
+static bool copied(const struct index *x, struct range *r, unsigned i, unsigned values)
+{
+    for (unsigned j = 0; j < i; j++) {
+        unsigned side = j >= x->n, column = j - side * x->n;
+        if (x->column[column].side[side] != r->e)
+            continue;
+        unsigned bit = side * x->words * 64 + column;
+        for (unsigned v = 0; v < values; v++) {
+            if (r->rows[(size_t)v * r->words + bit / 64] >> (bit % 64) & 1)
+                set(r->rows, r->words, v, r->bit);
+        }
+        return true;
+    }
+    return false;
+}
+
+/* Chooses the bytes beyond the first: again and again that which is bound in most of the sides that
+ * have none bound among the chosen ones. */
+static void choose(struct index *x, uint32_t *bound)
+{
+    for (unsigned i = 0; i < 2 * x->n; i++) {
+        struct range r = {.e = x->column[i % x->n].side[i >= x->n]};
+        uint32_t reads = r.e ? (uint32_t)kt_expr_reads_bytes(r.e, FIELD_PAYLOAD) : 0;
+        for (unsigned p = 0; p < KT_IDENT_HEAD; p++) {
+            if (reads >> p & 1 && !unbound(&r, p))
+                bound[i] |= UINT32_C(1) << p;
+        }
+    }
+    uint32_t chosen = 0x3; /* one of the first two bytes tells enough for a start */
+    for (unsigned n = 0; n < BYTES_INDEXED; n++) {
+        unsigned best = n, count = 0;
+        for (unsigned p = BYTES_FIRST; p < KT_IDENT_HEAD && n >= BYTES_FIRST; p++) {
+            unsigned hits = 0;
+            for (unsigned i = 0; i < 2 * x->n; i++)
+                hits += bound[i] >> p & 1 && !(bound[i] & chosen);
+            if (hits > count) {
+                best = p;
+                count = hits;
+            }
+        }
+        x->at[n] = (uint8_t)best;
+        chosen |= n < BYTES_FIRST ? 0 : UINT32_C(1) << best;
+    }
+}
+
+static int byte_rows(struct index *x, unsigned number)
 {
     uint64_t *rows;
-    if (fill(&x->byte[pos], 256, 2 * x->words, &rows) < 0)
+    unsigned pos = x->at[number];
+    if (fill(&x->byte[number], 256, 2 * x->words, &rows) < 0)
         return KT_ENOMEM;
     for (unsigned i = 0; i < 2 * x->n; i++) {
         unsigned side = i >= x->n, column = i - side * x->n;
-        struct range r = {x->column[column].side[side], rows, 2 * x->words,
-                          side * x->words * 64 + column};
-        if (r.e && !(kt_expr_reads_bytes(r.e, FIELD_PAYLOAD) >> pos & 1))
-            r.e = NULL;
-        if (r.e)
-            bytes(&r, pos, 0, 0);
+        struct range r = {.e = x->column[column].side[side], .rows = rows, .words = 2 * x->words,
+                          .bit = side * x->words * 64 + column};
+        if (!r.e || !(kt_expr_reads_bytes(r.e, FIELD_PAYLOAD) >> pos & 1))
+            all(&r, 0, 256);
+        else if (copied(x, &r, i, 256))
+            continue;
+        else if (unbound(&r, pos))
+            all(&r, 0, 256);
         else
-            all(rows, r.words, 256, r.bit);
+            bytes(&r, pos, 0, 0);
     }
-    return fold(&x->byte[pos], rows);
+    return fold(&x->byte[number], rows);
+}
+
+static int byte_rows_all(struct index *x)
+{
+    uint32_t *bound = calloc(2 * x->n + 1, sizeof *bound);
+    int rc = bound ? KT_OK : KT_ENOMEM;
+    if (bound)
+        choose(x, bound);
+    free(bound);
+    for (unsigned i = 0; i < BYTES_INDEXED && rc == KT_OK; i++)
+        rc = byte_rows(x, i);
+    return rc;
 }
 
 static int len_rows(struct index *x)
@@ -171,12 +252,14 @@ static int len_rows(struct index *x)
         return KT_ENOMEM;
     for (unsigned i = 0; i < 2 * x->n; i++) {
         unsigned side = i >= x->n, column = i - side * x->n;
-        struct range r = {x->column[column].side[side], rows, 2 * x->words,
-                          side * x->words * 64 + column};
-        if (r.e && kt_expr_reads(r.e, FIELD_LEN))
+        struct range r = {.e = x->column[column].side[side], .rows = rows, .words = 2 * x->words,
+                          .bit = side * x->words * 64 + column};
+        if (!r.e || !kt_expr_reads(r.e, FIELD_LEN)) {
+            all(&r, 0, LEN_EXACT + 1);
+        } else if (!copied(x, &r, i, LEN_EXACT + 1)) {
+            kt_expr_edges(r.e, r.edges);
             lengths(&r, 0, LEN_EXACT + 1);
-        else
-            all(rows, r.words, LEN_EXACT + 1, r.bit);
+        }
     }
     return fold(&x->len, rows);
 }
@@ -195,14 +278,17 @@ static int port_rows(struct index *x, struct row_set *s, const uint16_t *value, 
     for (unsigned i = 0; i < x->n; i++) {
         const struct kt_expr *part[] = {x->column[i].when, x->column[i].side[0],
                                         x->column[i].side[1]};
+        bool reads[3], any = false;
+        for (int j = 0; j < 3; j++)
+            any |= reads[j] = reads_ports(part[j]);
         for (unsigned v = 0; v < n; v++) {
             struct known k = nothing();
             k.named = x->named;
             k.port[server] = v ? value[v] : -2; /* number 0: the ports without a name */
             k.port[!server] = other;
             bool no = false;
-            for (int j = 0; j < 3 && !no; j++)
-                no = reads_ports(part[j]) && kt_expr_maybe(part[j], load, &k) == KT_EXPR_NO;
+            for (int j = 0; j < 3 && any && !no; j++)
+                no = reads[j] && kt_expr_maybe(part[j], load, &k) == KT_EXPR_NO;
             if (!no)
                 set(rows, x->words, v, i);
         }
@@ -258,7 +344,7 @@ static double evidence(const struct index *x, unsigned column, unsigned side)
         const struct row_set *s = i < BYTES_INDEXED ? &x->byte[i] : &x->len;
         unsigned open = 0;
         for (unsigned v = 0; v < s->values; v++)
-            open += s->rows[(size_t)s->of[v] * s->words + bit / 64] >> (bit % 64) & 1;
+            open += s->rows[s->of[v] + bit / 64] >> (bit % 64) & 1;
         unsigned bits = 0; /* whole bits are enough */
         while (open << bits < s->values && bits < 8)
             bits++;
@@ -316,8 +402,8 @@ int rule_index(struct kt_rules *r, struct kt_error *err)
     for (int udp = 0; udp < 2; udp++) {
         struct index *x = &r->index[udp];
         int rc = gather(r, x, udp);
-        for (unsigned i = 0; i < BYTES_INDEXED && rc == KT_OK; i++)
-            rc = byte_rows(x, i);
+        if (rc == KT_OK)
+            rc = byte_rows_all(x);
         if (rc == KT_OK)
             rc = len_rows(x);
         if (rc == KT_OK)

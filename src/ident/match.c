@@ -45,13 +45,19 @@ static bool holds(const struct kt_expr *e, const struct kt_seen *seen, unsigned 
     return !e || kt_expr_true(e, rule_load, &view);
 }
 
-bool rule_column_holds(const struct column *c, const struct kt_seen *seen)
+/* there: side 0 may be the initiator's; back: it may be the other's. */
+static bool column_holds(const struct column *c, const struct kt_seen *seen, bool there, bool back)
 {
     if (!holds(c->when, seen, 0))
         return false;
-    if (holds(c->side[0], seen, 0) && holds(c->side[1], seen, 1))
+    if (there && holds(c->side[0], seen, 0) && holds(c->side[1], seen, 1))
         return true;
-    return !c->directed && holds(c->side[0], seen, 1) && holds(c->side[1], seen, 0);
+    return back && !c->directed && holds(c->side[0], seen, 1) && holds(c->side[1], seen, 0);
+}
+
+bool rule_column_holds(const struct column *c, const struct kt_seen *seen)
+{
+    return column_holds(c, seen, true, true);
 }
 
 bool rule_refused(const struct rule *r, const struct kt_seen *seen)
@@ -103,18 +109,17 @@ void rule_match_slowly(const struct kt_rules *r, const struct kt_seen *seen, str
 
 static const uint64_t *row(const struct row_set *s, unsigned value)
 {
-    return s->rows + (size_t)s->of[value] * s->words;
+    return s->rows + s->of[value];
 }
 
 enum { ROWS = BYTES_INDEXED + 1 };
 
-/* The rows of one direction, and how many: a silent one has a length only. */
-static unsigned rows_of(const struct index *x, const struct kt_first *d, const uint64_t *rows[ROWS])
+/* The rows of one direction; a silent one has a length only. */
+static void rows_of(const struct index *x, const struct kt_first *d, const uint64_t *rows[ROWS])
 {
     rows[0] = row(&x->len, d->len < LEN_EXACT ? d->len : LEN_EXACT);
     for (unsigned i = 0; i < BYTES_INDEXED; i++)
-        rows[1 + i] = d->len ? row(&x->byte[i], d->head[i]) : rows[0];
-    return ROWS;
+        rows[1 + i] = d->len ? row(&x->byte[i], d->head[x->at[i]]) : rows[0];
 }
 
 static bool named(const struct index *x, uint16_t port)
@@ -148,14 +153,21 @@ void kt_ident_match(const struct kt_rules *rules, const struct kt_seen *seen,
     const unsigned words = x->words;
     for (unsigned w = 0; w < words; w++) {
         unsigned y = w + words;
-        uint64_t there = a[0][w] & a[1][w] & a[2][w] & a[3][w] & a[4][w] &
-                         b[0][y] & b[1][y] & b[2][y] & b[3][y] & b[4][y];
-        uint64_t back = a[0][y] & a[1][y] & a[2][y] & a[3][y] & a[4][y] &
-                        b[0][w] & b[1][w] & b[2][w] & b[3][w] & b[4][w];
+        uint64_t there = a[0][w] & a[1][w] & a[2][w] & b[0][y] & b[1][y] & b[2][y];
+        uint64_t back = a[0][y] & a[1][y] & a[2][y] & b[0][w] & b[1][w] & b[2][w];
         uint64_t candidates = (there | back) & port[0][w] & port[1][w];
+        if (!candidates)
+            continue;
+        for (unsigned i = 3; i < ROWS; i++) {
+            there &= a[i][w] & b[i][y];
+            back &= a[i][y] & b[i][w];
+        }
+        candidates &= there | back;
         for (; candidates; candidates &= candidates - 1) {
-            const struct column *c = &x->column[w * 64 + (unsigned)__builtin_ctzll(candidates)];
-            if (rule_column_holds(c, seen) && !rule_refused(c->rule, seen)) {
+            unsigned bit = (unsigned)__builtin_ctzll(candidates);
+            const struct column *c = &x->column[w * 64 + bit];
+            if (column_holds(c, seen, there >> bit & 1, back >> bit & 1) &&
+                !rule_refused(c->rule, seen)) {
                 verdict(c, v);
                 return;
             }

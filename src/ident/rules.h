@@ -58,11 +58,12 @@ struct rule {
     const struct kt_expr *usual; /* usual-port as a condition, or NULL */
 };
 
-enum { BYTES_INDEXED = 4, LEN_EXACT = 1536 };
+/* The first bytes are indexed, and those further in that tell most where the first tell little. */
+enum { BYTES_FIRST = 4, BYTES_INDEXED = 8, LEN_EXACT = 1536 };
 
 /* Rows of bits, each kind stored once; `of` maps a value to its row. */
 struct row_set {
-    uint16_t *of;
+    uint32_t *of; /* where in rows */
     uint64_t *rows;
     unsigned values, n, words;
 };
@@ -70,6 +71,7 @@ struct row_set {
 struct index {
     struct column *column;
     unsigned n, words;
+    uint8_t at[BYTES_INDEXED];               /* which bytes */
     struct row_set byte[BYTES_INDEXED], len; /* a row: words for side 0, words for side 1 */
     uint64_t named[1024];                    /* ports that some rule speaks of */
     uint16_t *port;                          /* number of a named port; 0 for the rest */
