@@ -36,40 +36,56 @@ static bool concerns(const struct kt_incident *in, const struct kt_talk *t)
     return false;
 }
 
+/* What is down was known before under its application: what fails shows none. */
+static uint16_t app_of(const struct kt_incident *in, const struct kt_talk *t)
+{
+    for (unsigned i = 0; in->class == KT_C_OUTAGE && i < in->servers; i++)
+        if (!memcmp(t->key.server, in->server[i].addr, 16) && t->key.port == in->server[i].port)
+            return in->server[i].app;
+    return t->key.app;
+}
+
 int kt_change_take(struct kt_detect *d, struct kt_change *c, const struct kt_incident *in)
 {
     const struct kt_lru *talks = &d->activity.talks;
-    *c = (struct kt_change){0};
-    double *after = calloc(talks->used ? talks->used : 1, sizeof(double));
-    c->part = calloc(talks->used ? talks->used : 1, sizeof(*c->part));
-    if (!after || !c->part) {
-        free(after);
-        kt_change_fini(c);
+    *c = (struct kt_change){.part = calloc(talks->used + 1, sizeof(*c->part))};
+    if (!c->part)
         return KT_ENOMEM;
-    }
     unsigned intervals = 0;
     for (int r = 0; r < KT_LAG; r++) {
         const struct kt_acts *acts = &d->activity.ring[r];
         if (!acts->used || acts->start < in->began)
             continue;
         intervals++;
-        for (uint32_t i = 0; i < acts->n; i++)
-            if (concerns(in, kt_act_talk(d, &acts->act[i])))
-                after[acts->act[i].talk] += value_of(in, &acts->act[i]);
+        for (uint32_t i = 0; i < acts->n; i++) {
+            const struct kt_act *a = &acts->act[i];
+            struct kt_part *p = &c->part[a->talk];
+            if (!concerns(in, kt_act_talk(d, a)))
+                continue;
+            p->after += value_of(in, a);
+            if (a->flags & KT_ACT_SLOW) {
+                p->ms_before += a->usual_ms;
+                p->ms_after += a->rtt_us / 1000.0;
+            }
+        }
     }
     bool base = in->class == KT_C_SURGE || in->class == KT_C_DROP;
     double scale = 1 / fmax(intervals, 1);
     for (uint32_t i = 0; i < talks->used; i++) {
         const struct kt_talk *t = kt_lru_at(talks, i);
-        double before = base ? kt_talk_base(d, t, in->best.measure) : 0;
-        if (after[i] <= 0 && before <= 0)
+        struct kt_part p = c->part[i];
+        p.talk = t;
+        p.app = app_of(in, t);
+        p.before = base ? kt_talk_base(d, t, in->best.measure) : 0;
+        if (p.after <= 0 && p.before <= 0)
             continue;
-        struct kt_part *p = &c->part[c->parts++];
-        *p = (struct kt_part){t, before, after[i] * scale};
-        c->before += p->before;
-        c->after += p->after;
+        p.after *= scale;
+        p.ms_before *= scale;
+        p.ms_after *= scale;
+        c->before += p.before;
+        c->after += p.after;
+        c->part[c->parts++] = p;
     }
-    free(after);
     return KT_OK;
 }
 
@@ -125,11 +141,12 @@ bool kt_explain_single(struct kt_detect *d, int64_t began, enum kt_measure m)
 
 /* ---- sums by property ------------------------------------------------------------------------ */
 
-static uint64_t property(enum kt_cause_kind kind, const struct kt_talk_key *k)
+static uint64_t property(enum kt_cause_kind kind, const struct kt_part *p)
 {
+    const struct kt_talk_key *k = &p->talk->key;
     switch (kind) {
     case KT_BY_APP:
-        return k->app;
+        return p->app;
     case KT_BY_CLIENT:
         return kt_hash(k->client, 16, k->ip);
     case KT_BY_SERVER:
@@ -157,36 +174,39 @@ static int by_share(const void *a, const void *b)
     return by_property(a, b);
 }
 
+static void join(struct kt_part *to, const struct kt_part *p)
+{
+    to->before += p->before;
+    to->after += p->after;
+    to->ms_before += p->ms_before;
+    to->ms_after += p->ms_after;
+}
+
 int kt_causes_of(const struct kt_change *c, struct kt_causes *out)
 {
     *out = (struct kt_causes){0};
     struct kt_cause *row = calloc(c->parts * KT_CAUSE_KINDS + 1, sizeof(*row));
     if (!row)
         return KT_ENOMEM;
-    size_t n = 0;
+    size_t n = 0, sums = 0;
     for (size_t i = 0; i < c->parts; i++)
         for (int k = 0; k < KT_CAUSE_KINDS; k++)
             row[n++] = (struct kt_cause){.kind = (enum kt_cause_kind)k,
-                                         .hash = property(k, &c->part[i].talk->key),
-                                         .talk = c->part[i].talk,
-                                         .before = c->part[i].before,
-                                         .after = c->part[i].after};
+                                         .hash = property((enum kt_cause_kind)k, &c->part[i]),
+                                         .sum = c->part[i]};
     if (n)
         qsort(row, n, sizeof(*row), by_property);
-    size_t sums = 0;
-    double change = c->after - c->before;
     for (size_t i = 0; i < n; i++) {
-        if (i && by_property(&row[sums - 1], &row[i]) == 0) {
-            row[sums - 1].before += row[i].before;
-            row[sums - 1].after += row[i].after;
-        } else
+        if (sums && by_property(&row[sums - 1], &row[i]) == 0)
+            join(&row[sums - 1].sum, &row[i].sum);
+        else
             row[sums++] = row[i];
     }
-    unsigned active[KT_CAUSE_KINDS] = {0};
+    double change = c->after - c->before;
     for (size_t i = 0; i < sums; i++) {
-        double share = change != 0 ? (row[i].after - row[i].before) / change : 0;
+        double share = change != 0 ? (row[i].sum.after - row[i].sum.before) / change : 0;
         row[i].share = fmax(0, fmin(1, share));
-        active[row[i].kind] += row[i].after > 0;
+        out->active[row[i].kind] += row[i].sum.after > 0;
     }
     if (sums)
         qsort(row, sums, sizeof(*row), by_share);
@@ -194,7 +214,6 @@ int kt_causes_of(const struct kt_change *c, struct kt_causes *out)
     for (size_t i = 0; i < sums && out->n < KT_CAUSES; i++)
         if (row[i].share >= 0.05 && of[row[i].kind]++ < 4)
             out->cause[out->n++] = row[i];
-    memcpy(out->active, active, sizeof(active));
     free(row);
     return KT_OK;
 }

@@ -11,6 +11,8 @@
 struct kt_part {
     const struct kt_talk *talk;
     double before, after;
+    double ms_before, ms_after; /* latency: sums of as many round trips as `after` counts */
+    uint16_t app;
 };
 
 struct kt_change {
@@ -34,8 +36,8 @@ enum kt_cause_kind {
 struct kt_cause {
     enum kt_cause_kind kind;
     uint64_t hash;
-    const struct kt_talk *talk; /* one that has the property */
-    double before, after, share;
+    struct kt_part sum; /* talk: one that has the property */
+    double share;
 };
 
 #define KT_CAUSES 12

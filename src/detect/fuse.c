@@ -208,7 +208,10 @@ static void merge(struct kt_incident *in, const struct kt_signal *s)
             in->best = *s;
         if (s->class == KT_C_OUTAGE)
             add_server(in, s);
-        if (s->began < in->began)
+        /* Round trips tell the beginning of a fault sharper than losses do. */
+        bool vague = s->by & KT_BY_LOSS && in->by & KT_BY_LATENCY;
+        bool sharper = s->by & KT_BY_LATENCY && in->by == KT_BY_LOSS;
+        if ((s->began < in->began && !vague) || sharper)
             in->began = s->began;
         for (int i = 0; i < 4; i++)
             if (s->by & 1u << i)

@@ -104,6 +104,7 @@ struct kt_act {
     uint32_t hits;     /* answered TCP flows with retransmissions */
     uint32_t tcp_packets;
     uint32_t rtt_us; /* the shortest handshake, 0: none */
+    float usual_ms;  /* what handshakes of the two hosts took before */
     uint8_t flags;
     uint64_t value[KT_MEASURES];
 };
@@ -171,6 +172,7 @@ struct kt_incident {
     struct kt_signal server[8]; /* outage: which ones */
     unsigned servers;
     char title[160];
+    char target[64]; /* scan: what was probed */
     char *causes, *filter, *stream_text;
 };
 

@@ -90,6 +90,7 @@ static void take(struct kt_detect *d, struct latency *l, struct kt_act *a, unsig
     bool slow = ms > bound(p, &median);
     if (slow)
         a->flags |= KT_ACT_SLOW;
+    a->usual_ms = median;
     if (l->votes[slot] < VOTES)
         l->vote[slot][l->votes[slot]++] =
             (struct vote){(uint32_t)kt_hash(t->key.client, 16, 1),
@@ -125,29 +126,33 @@ struct tally {
     int64_t began, last;
 };
 
-/* Counts the votes of all, of one client or of one server. */
-static struct tally tally(const struct latency *l, uint32_t client, uint32_t server)
+/* Counts the votes of all, of one client or of one server, the newest interval first. */
+static struct tally tally(const struct kt_detect *d, const struct latency *l, uint32_t client,
+                          uint32_t server)
 {
     struct tally t = {0};
-    for (int w = 0; w < WINDOW; w++) {
-        unsigned slow = 0;
+    bool running = true; /* since `began` most votes were slow */
+    for (unsigned back = 0; back < WINDOW && back <= d->now; back++) {
+        unsigned w = (d->now - back) % WINDOW, slow = 0, votes = 0;
         for (unsigned i = 0; i < l->votes[w]; i++) {
             const struct vote *v = &l->vote[w][i];
             if ((client && v->client != client) || (server && v->server != server))
                 continue;
-            t.votes++;
+            votes++;
             if (!v->slow)
                 continue;
             slow++;
             t.before += v->before;
             t.after += v->after;
         }
+        t.votes += votes;
         t.slow += slow;
         t.intervals += slow > 0;
-        if (slow && (!t.began || l->start[w] < t.began))
-            t.began = l->start[w];
-        if (slow && l->start[w] > t.last)
+        if (slow && !t.last)
             t.last = l->start[w];
+        running = running && 2 * slow >= votes;
+        if (running && slow)
+            t.began = l->start[w];
     }
     if (t.slow) {
         t.before /= (float)t.slow;
@@ -172,10 +177,10 @@ static int step(struct kt_detect *d, void *state)
     for (uint32_t i = 0; i < acts->n; i++)
         if (acts->act[i].rtt_us && !(acts->act[i].flags & (KT_ACT_SCANNER | KT_ACT_DOWN)))
             take(d, l, &acts->act[i], slot);
-    struct tally t = tally(l, 0, 0);
+    struct tally t = tally(d, l, 0, 0);
     if (t.slow >= 2 && !enough(&t, l->on)) {
-        struct tally client = tally(l, majority(l, false), 0);
-        struct tally server = tally(l, 0, majority(l, true));
+        struct tally client = tally(d, l, majority(l, false), 0);
+        struct tally server = tally(d, l, 0, majority(l, true));
         t = enough(&client, l->on) ? client : server;
     }
     if (!enough(&t, l->on)) {
@@ -183,7 +188,7 @@ static int step(struct kt_detect *d, void *state)
         return KT_OK;
     }
     if (!l->on)
-        l->began = t.began;
+        l->began = t.began ? t.began : t.last;
     l->on = true;
     double strength = (t.after - t.before) / FLOOR;
     struct kt_signal sig = {

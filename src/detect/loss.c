@@ -54,7 +54,7 @@ static void take(struct kt_detect *d, struct one *o)
 struct sum {
     double retransmits, packets;
     unsigned hits, intervals, talks;
-    int64_t began, last;
+    int64_t last;
 };
 
 static struct sum sum_of(const struct loss *l)
@@ -66,8 +66,6 @@ static struct sum sum_of(const struct loss *l)
         s.packets += o->packets;
         s.hits += o->hits;
         s.intervals += o->hits > 0;
-        if (o->hits && (!s.began || o->start < s.began))
-            s.began = o->start;
         if (o->hits && o->start > s.last)
             s.last = o->start;
         for (unsigned i = 0; i < o->talks; i++) {
@@ -79,6 +77,20 @@ static struct sum sum_of(const struct loss *l)
         }
     }
     return s;
+}
+
+/* Back over intervals with retransmissions, one without allowed. */
+static int64_t began_at(const struct kt_detect *d, const struct loss *l)
+{
+    int64_t began = d->start;
+    unsigned without = 0;
+    for (unsigned back = 0; back < WINDOW && back <= d->now && without < 2; back++) {
+        const struct one *o = &l->one[(d->now - back) % WINDOW];
+        if (o->hits)
+            began = o->start;
+        without = o->hits ? 0 : without + 1;
+    }
+    return began;
 }
 
 static int step(struct kt_detect *d, void *state)
@@ -98,7 +110,7 @@ static int step(struct kt_detect *d, void *state)
         l->on = s.hits >= 3 && s.intervals >= 2 && rate >= fmax(LEAST / 2, 1.2 * usual);
     else if (fires) {
         l->on = true;
-        l->began = s.began;
+        l->began = began_at(d, l);
     }
     if (!l->on) {
         l->packets = l->packets * 0.99 + l->one[d->now % WINDOW].packets;

@@ -63,16 +63,16 @@ static void who(struct kt_buf *b, const struct kt_causes *c)
     double share = fmin(client ? client->share : 1, server ? server->share : 1);
     kt_buf_printf(b, ": %.0f %% is ", share * 100);
     if (client)
-        kt_buf_str(b, addr_text(&client->talk->key, false, one));
+        kt_buf_str(b, addr_text(&client->sum.talk->key, false, one));
     else
         kt_buf_printf(b, "%u clients", c->active[KT_BY_CLIENT]);
     kt_buf_str(b, " → ");
     if (server)
-        kt_buf_str(b, addr_text(&server->talk->key, true, two));
+        kt_buf_str(b, addr_text(&server->sum.talk->key, true, two));
     else
         kt_buf_printf(b, "%u servers", c->active[KT_BY_SERVER]);
-    if (port && port->talk->key.port)
-        kt_buf_printf(b, " port %u", port->talk->key.port);
+    if (port && port->sum.talk->key.port)
+        kt_buf_printf(b, " port %u", port->sum.talk->key.port);
 }
 
 static void rate_title(struct kt_detect *d, const struct kt_incident *in,
@@ -81,11 +81,11 @@ static void rate_title(struct kt_detect *d, const struct kt_incident *in,
     double s = KT_SECOND / (double)d->length, before = ch->before * s, after = ch->after * s;
     const struct kt_cause *app = kt_cause_top(c, KT_BY_APP, 0.6);
     if (app) {
-        before = app->before * s;
-        after = app->after * s;
+        before = app->sum.before * s;
+        after = app->sum.after * s;
     }
     struct unit u = unit_of(in->best.measure, fmax(before, after));
-    kt_buf_printf(b, "%s %s from ", app ? app_name(d, app->talk->key.app) : "Traffic",
+    kt_buf_printf(b, "%s %s from ", app ? app_name(d, app->sum.app) : "Traffic",
                   in->class == KT_C_SURGE ? "rose" : "fell");
     number(b, before * u.scale);
     kt_buf_str(b, " to ");
@@ -94,41 +94,44 @@ static void rate_title(struct kt_detect *d, const struct kt_incident *in,
     who(b, c);
 }
 
-static void scan_title(const struct kt_incident *in, const struct kt_causes *c, struct kt_buf *b)
+/* "ports of 10.0.2.3": known once, while the number still grows. */
+static void scan_target(struct kt_incident *in, const struct kt_causes *c)
 {
-    const struct kt_signal *s = &in->best;
-    char one[KT_ADDR_TEXT], two[KT_ADDR_TEXT];
+    char text[KT_ADDR_TEXT];
     const struct kt_cause *server = kt_cause_top(c, KT_BY_SERVER, 0.8);
     const struct kt_cause *port = kt_cause_top(c, KT_BY_PORT, 0.8);
-    kt_buf_printf(b, "%s probed ", kt_addr_text(s->addr, s->ip, one));
     if (server)
-        kt_buf_printf(b, "%u ports of %s", s->count, addr_text(&server->talk->key, true, two));
+        snprintf(in->target, sizeof(in->target), "ports of %s",
+                 addr_text(&server->sum.talk->key, true, text));
     else if (port)
-        kt_buf_printf(b, "port %u of %u addresses", port->talk->key.port, s->count);
+        snprintf(in->target, sizeof(in->target), "addresses on port %u", port->sum.talk->key.port);
     else
-        kt_buf_printf(b, "%u ports of several addresses", s->count);
-    kt_buf_str(b, " without an answer or refused");
+        snprintf(in->target, sizeof(in->target), "ports of %u addresses", c->active[KT_BY_SERVER]);
+}
+
+static void scan_title(const struct kt_incident *in, struct kt_buf *b)
+{
+    char text[KT_ADDR_TEXT];
+    kt_buf_printf(b, "%s probed %u %s", kt_addr_text(in->best.addr, in->best.ip, text),
+                  in->best.count, in->target);
 }
 
 static void outage_title(struct kt_detect *d, const struct kt_incident *in, struct kt_buf *b)
 {
-    char one[KT_ADDR_TEXT];
-    const struct kt_signal *s = &in->server[0];
-    bool host = true;
+    char text[KT_ADDR_TEXT];
     uint32_t requests = 0, clients = 0;
+    const struct kt_signal *most = &in->server[0];
     for (unsigned i = 0; i < in->servers; i++) {
-        host = host && !memcmp(in->server[i].addr, s->addr, 16);
-        requests += in->server[i].count;
-        clients = in->server[i].of > clients ? in->server[i].of : clients;
+        const struct kt_signal *s = &in->server[i];
+        requests += s->count;
+        clients = s->of > clients ? s->of : clients;
+        most = s->count > most->count ? s : most;
     }
-    if (in->servers == 1 || host) {
-        for (unsigned i = 0; i < in->servers && i < 3; i++)
-            kt_buf_printf(b, "%s%s", i ? ", " : "", app_name(d, in->server[i].app));
-        kt_buf_printf(b, " on %s", kt_addr_text(s->addr, s->ip, one));
-        if (in->servers == 1 && s->port)
-            kt_buf_printf(b, " port %u", s->port);
-    } else
-        kt_buf_printf(b, "%s and %u more servers", app_name(d, s->app), in->servers - 1);
+    kt_buf_printf(b, "%s on %s", app_name(d, most->app), kt_addr_text(most->addr, most->ip, text));
+    if (most->port)
+        kt_buf_printf(b, " port %u", most->port);
+    if (in->servers > 1)
+        kt_buf_printf(b, " and %u more", in->servers - 1);
     kt_buf_printf(b, " stopped answering: %u request%s of %u client%s failed", requests,
                   requests == 1 ? "" : "s", clients, clients == 1 ? "" : "s");
 }
@@ -173,20 +176,20 @@ static void filter_text(struct kt_detect *d, const struct kt_incident *in,
         kt_buf_printf(b, "client == %s", kt_addr_text(in->best.addr, in->best.ip, text));
         and = " and ";
     } else if (client) {
-        kt_buf_printf(b, "client == %s", addr_text(&client->talk->key, false, text));
+        kt_buf_printf(b, "client == %s", addr_text(&client->sum.talk->key, false, text));
         and = " and ";
     }
     if (server) {
-        kt_buf_printf(b, "%sserver == %s", and, addr_text(&server->talk->key, true, text));
+        kt_buf_printf(b, "%sserver == %s", and, addr_text(&server->sum.talk->key, true, text));
         and = " and ";
     }
-    if (port && port->talk->key.port) {
-        kt_buf_printf(b, "%sserver_port == %u", and, port->talk->key.port);
+    if (port && port->sum.talk->key.port) {
+        kt_buf_printf(b, "%sserver_port == %u", and, port->sum.talk->key.port);
         and = " and ";
     }
     if (app && !*and) {
         kt_buf_str(b, "app == \"");
-        for (const char *p = app_name(d, app->talk->key.app); *p; p++)
+        for (const char *p = app_name(d, app->sum.app); *p; p++)
             kt_buf_printf(b, *p == '"' || *p == '\\' ? "\\%c" : "%c", *p);
         kt_buf_str(b, "\"");
     }
@@ -197,10 +200,10 @@ static const char *const cause_text[KT_CAUSE_KINDS] = {"flow", "client", "server
 static void cause_name(struct kt_detect *d, const struct kt_cause *c, struct kt_buf *b)
 {
     char one[KT_ADDR_TEXT], two[KT_ADDR_TEXT], proto[16];
-    const struct kt_talk_key *k = &c->talk->key;
+    const struct kt_talk_key *k = &c->sum.talk->key;
     switch (c->kind) {
     case KT_BY_APP:
-        kt_buf_str(b, app_name(d, k->app));
+        kt_buf_str(b, app_name(d, c->sum.app));
         break;
     case KT_BY_CLIENT:
     case KT_BY_SERVER:
@@ -231,19 +234,27 @@ static void causes_text(struct kt_detect *d, const struct kt_incident *in,
     }
     kt_json_open(&j, '[');
     for (unsigned i = 0; i < c->n; i++) {
+        const struct kt_cause *cause = &c->cause[i];
+        if (in->class == KT_C_SCAN && cause->kind == KT_BY_APP)
+            continue; /* nothing was said that could tell one */
+        double before = cause->sum.before * scale, after = cause->sum.after * scale;
+        if (latency && cause->sum.after > 0) {
+            before = cause->sum.ms_before / cause->sum.after;
+            after = cause->sum.ms_after / cause->sum.after;
+        }
         struct kt_buf name = {0};
-        cause_name(d, &c->cause[i], &name);
+        cause_name(d, cause, &name);
         kt_json_open(&j, '{');
         kt_json_key(&j, "kind");
-        kt_json_str(&j, cause_text[c->cause[i].kind]);
+        kt_json_str(&j, cause_text[cause->kind]);
         kt_json_key(&j, "name");
         kt_json_str(&j, name.data);
         kt_json_key(&j, "before");
-        kt_json_f64(&j, latency ? in->best.before : round(c->cause[i].before * scale * 10) / 10);
+        kt_json_f64(&j, round(before * 10) / 10);
         kt_json_key(&j, "after");
-        kt_json_f64(&j, latency ? in->best.after : round(c->cause[i].after * scale * 10) / 10);
+        kt_json_f64(&j, round(after * 10) / 10);
         kt_json_key(&j, "share");
-        kt_json_f64(&j, round(c->cause[i].share * 1000) / 1000);
+        kt_json_f64(&j, round(cause->share * 1000) / 1000);
         kt_json_key(&j, "unit");
         kt_json_str(&j, unit);
         kt_json_close(&j, '}');
@@ -294,15 +305,34 @@ static void keep_title(struct kt_incident *in, struct kt_buf *b)
     kt_buf_free(b);
 }
 
+/* Does its title count what goes on? */
+static bool counts(const struct kt_incident *in)
+{
+    return in->class == KT_C_SCAN || in->class == KT_C_OUTAGE;
+}
+
+static void title_of(struct kt_detect *d, struct kt_incident *in, const struct kt_change *change,
+                     const struct kt_causes *causes)
+{
+    struct kt_buf b = {0};
+    if (in->class == KT_C_SCAN)
+        scan_title(in, &b);
+    else if (in->class == KT_C_OUTAGE)
+        outage_title(d, in, &b);
+    else if (in->class == KT_C_PATH)
+        path_title(in, causes, &b);
+    else
+        rate_title(d, in, change, causes, &b);
+    keep_title(in, &b);
+}
+
 int kt_explain(struct kt_detect *d, struct kt_incident *in, bool fresh)
 {
-    if (in->class == KT_C_OUTAGE && in->servers) {
-        struct kt_buf title = {0};
-        outage_title(d, in, &title);
-        keep_title(in, &title);
-    }
-    if (!fresh && in->causes)
+    if (!fresh && in->causes) {
+        if (counts(in))
+            title_of(d, in, NULL, NULL);
         return KT_OK;
+    }
     struct kt_change change;
     struct kt_causes causes;
     int rc = kt_change_take(d, &change, in);
@@ -312,15 +342,10 @@ int kt_explain(struct kt_detect *d, struct kt_incident *in, bool fresh)
         kt_change_fini(&change);
         return rc;
     }
-    struct kt_buf title = {0}, text = {0}, filter = {0}, streams = {0};
     if (in->class == KT_C_SCAN)
-        scan_title(in, &causes, &title);
-    else if (in->class == KT_C_PATH)
-        path_title(in, &causes, &title);
-    else if (in->class != KT_C_OUTAGE)
-        rate_title(d, in, &change, &causes, &title);
-    if (in->class != KT_C_OUTAGE)
-        keep_title(in, &title);
+        scan_target(in, &causes);
+    title_of(d, in, &change, &causes);
+    struct kt_buf text = {0}, filter = {0}, streams = {0};
     causes_text(d, in, &causes, &text);
     filter_text(d, in, &causes, &filter);
     streams_text(d, in, &streams);
