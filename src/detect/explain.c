@@ -226,3 +226,18 @@ const struct kt_cause *kt_cause_top(const struct kt_causes *c, enum kt_cause_kin
             return c->cause[i].share >= share ? &c->cause[i] : NULL;
     return NULL;
 }
+
+double kt_explain_top_client(struct kt_detect *d, int64_t began, enum kt_measure m)
+{
+    struct kt_incident in = {.class = KT_C_DROP, .began = began, .best = {.measure = m}};
+    struct kt_change change;
+    struct kt_causes causes = {0};
+    int rc = kt_change_take(d, &change, &in);
+    if (rc == KT_OK)
+        rc = kt_causes_of(&change, &causes);
+    kt_change_fini(&change);
+    if (rc != KT_OK)
+        return 1;
+    const struct kt_cause *top = kt_cause_top(&causes, KT_BY_CLIENT, 0);
+    return top ? top->share : 0;
+}

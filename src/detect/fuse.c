@@ -63,6 +63,7 @@ static struct kt_incident *explained(struct kt_detect *d, const struct kt_signal
     struct kt_incident *outage = kt_fuse_recent(d, KT_C_OUTAGE, 30);
     struct kt_incident *path = kt_fuse_recent(d, KT_C_PATH, 20);
     struct kt_incident *surge = kt_fuse_recent(d, KT_C_SURGE, 20);
+    struct kt_incident *drop = kt_fuse_recent(d, KT_C_DROP, 20);
     switch (s->class) {
     case KT_C_SURGE:
         if (scan && (s->measure == KT_M_FLOWS ||
@@ -74,7 +75,7 @@ static struct kt_incident *explained(struct kt_detect *d, const struct kt_signal
         /* What was held up comes all at once. */
         if (path && s->began > path->began + 5 * d->length && s->strength < 2)
             return path;
-        return NULL;
+        return drop && (s->measure == KT_M_FLOWS || s->strength < 2) ? drop : NULL;
     case KT_C_PATH:
         return surge && gap(s->began, surge->began) <= 8 * d->length ? surge : NULL;
     case KT_C_DROP:

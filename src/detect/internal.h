@@ -193,6 +193,8 @@ double kt_explain_share(struct kt_detect *d, int64_t began, enum kt_measure m,
                         const uint8_t addr[16], bool server);
 /* Does the rise come from a single long flow? */
 bool kt_explain_single(struct kt_detect *d, int64_t began, enum kt_measure m);
+/* The share in a fall since `began` of the client that accounts for most of it. */
+double kt_explain_top_client(struct kt_detect *d, int64_t began, enum kt_measure m);
 
 /* ---- the detectors ----------------------------------------------------------------------------
  */

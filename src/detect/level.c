@@ -20,6 +20,11 @@
 /* The least that matters, per second. */
 static const double least[MEASURES] = {25000, 40, 8};
 
+#define LOW 0.3 /* a drop goes below so much of the lowest level held before */
+
+/* What a stream must always have held, per interval, to be able to drop. */
+static const float steady[MEASURES] = {0, 20, 3};
+
 struct level {
     float recent[RECENT];
     float pending[KT_LAG];
@@ -30,6 +35,10 @@ struct level {
     float before, peak;
     uint64_t on_since;
     int64_t began, last;
+    bool down; /* the same for a drop */
+    float down_before;
+    uint64_t down_since;
+    int64_t down_began, down_last;
 };
 
 struct levels {
@@ -213,6 +222,54 @@ static int surge(struct kt_detect *d, struct levels *ls, struct level *l, const 
     return kt_fuse_raise(d, &sig);
 }
 
+/* A drop is judged by what stays away: new flows, and for the total also packets. A conversation
+ * that ends is none, so bytes do not count; a client that goes home is none, either. */
+static bool falls(struct kt_detect *d, const struct levels *ls, struct level *l,
+                  const struct window *w, int m, float low)
+{
+    if (m == KT_M_BYTES || d->accepted < 2 * KT_WARM_UP || low < steady[m] ||
+        w->low10 >= LOW * low || mean(d, l) < 0.1 * ls->total_mean[m])
+        return false;
+    unsigned back = 0;
+    while (back + 1 < RECENT && back < d->now && l->recent[(d->now - back - 1) % RECENT] < low / 2)
+        back++;
+    l->down_began = start_of(d, back);
+    l->down_before = (float)mean(d, l);
+    l->down_since = d->now;
+    return kt_explain_top_client(d, l->down_began, (enum kt_measure)m) < 0.8;
+}
+
+static int drop(struct kt_detect *d, const struct levels *ls, struct level *l,
+                const struct window *w, int m, const struct kt_stream *st, uint32_t stream)
+{
+    if (st->kind != KT_STREAM_TOTAL && (st->kind != KT_STREAM_APP || m != KT_M_FLOWS))
+        return KT_OK;
+    float low = kt_record_best(&l->low10, d, true), x = l->recent[d->now % RECENT];
+    l->down = l->down || falls(d, ls, l, w, m, low);
+    if (held(d, l, 5, 2) >= 0.6f * fminf(low, l->down_before) || d->now > l->down_since + KT_NORMAL)
+        l->down = false;
+    if (!l->down)
+        return KT_OK;
+    if (x < low / 2)
+        l->down_last = d->start + d->length;
+    double s = KT_SECOND / (double)d->length;
+    struct kt_signal sig = {
+        .class = KT_C_DROP,
+        .by = KT_BY_LEVEL,
+        .began = l->down_began,
+        .last = l->down_last,
+        .confidence = 0.9,
+        .severity = st->kind == KT_STREAM_TOTAL ? 0.8 : 0.5,
+        .before = l->down_before * s,
+        .after = x * s,
+        .measure = (enum kt_measure)m,
+        .stream = (int)stream,
+        .stream_kind = st->kind,
+        .strength = low / fmaxf(w->low10, 1),
+    };
+    return kt_fuse_raise(d, &sig);
+}
+
 static int step(struct kt_detect *d, void *state)
 {
     struct levels *ls = state;
@@ -236,6 +293,8 @@ static int step(struct kt_detect *d, void *state)
                     ls->total_rise[m] = record > 0 ? w.held5 / record : 0;
                 }
                 int rc = surge(d, ls, &l[m], &w, m, st, sample->stream);
+                if (rc == KT_OK)
+                    rc = drop(d, ls, &l[m], &w, m, st, sample->stream);
                 remember(d, &l[m], &w);
                 if (rc != KT_OK)
                     return rc;

@@ -193,6 +193,13 @@ static void test_scan(void **state)
           1);
 }
 
+static void test_drop(void **state)
+{
+    (void)state;
+    check("everything stops",
+          (struct expected){{SIM_NOTHING, 200, 240, 0, 0, 0}, "drop", NULL, NULL}, 1);
+}
+
 static const struct expected lab[] = {
     {{SIM_SURGE, 126, 146, 5, 0, 0}, "surge", NULL, "10.0.1.3"},
     {{SIM_OUTAGE, 197, 227, 0, 0, SIM_HTTP}, "outage", NULL, "10.0.2.1"},
@@ -280,11 +287,11 @@ static void test_deterministic(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_calm),          cmocka_unit_test(test_surge),
-        cmocka_unit_test(test_crowd),         cmocka_unit_test(test_outage),
-        cmocka_unit_test(test_path),          cmocka_unit_test(test_scan),
-        cmocka_unit_test(test_lab),           cmocka_unit_test(test_long_intervals),
-        cmocka_unit_test(test_deterministic),
+        cmocka_unit_test(test_calm),           cmocka_unit_test(test_surge),
+        cmocka_unit_test(test_crowd),          cmocka_unit_test(test_outage),
+        cmocka_unit_test(test_path),           cmocka_unit_test(test_scan),
+        cmocka_unit_test(test_drop),           cmocka_unit_test(test_lab),
+        cmocka_unit_test(test_long_intervals), cmocka_unit_test(test_deterministic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -402,6 +402,8 @@ const struct kt_interval *sim_step(struct sim *s)
             s->flow[kept++] = f;
     }
     s->flows = kept;
+    if (on(s, SIM_NOTHING)) /* the tap, or the link, is gone */
+        s->slices = 0;
     stream(s, KT_STREAM_TOTAL, "");
     for (size_t i = 0; i < s->slices; i++)
         count(s, &s->slice[i], apps[s->slice[i].app].category);

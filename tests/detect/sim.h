@@ -8,7 +8,16 @@
 
 #include <kotare/detect.h>
 
-enum sim_kind { SIM_CALM, SIM_SURGE, SIM_CROWD, SIM_OUTAGE, SIM_SILENCE, SIM_PATH, SIM_SCAN };
+enum sim_kind {
+    SIM_CALM,
+    SIM_SURGE,
+    SIM_CROWD,
+    SIM_OUTAGE,
+    SIM_SILENCE,
+    SIM_PATH,
+    SIM_SCAN,
+    SIM_NOTHING
+};
 
 struct sim_incident {
     enum sim_kind kind;
