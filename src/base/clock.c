@@ -48,7 +48,8 @@ static char *scaled(double v, double base, const char *const *unit, size_t units
                     char buf[KT_SIZE_TEXT])
 {
     size_t i = 0;
-    while (v >= base && i + 1 < units) {
+    /* what would be printed as a whole unit of the next is one */
+    while (i + 1 < units && v >= (i ? base - 0.05 : base)) {
         v /= base;
         i++;
     }
