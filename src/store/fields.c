@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * The names that flow filters and sort orders use: docs/flow-fields.md.
+ * The names that flow filters and sort orders use: docs/expressions.md.
  */
 #include <kotare/store.h>
 
