@@ -7,11 +7,29 @@
  *     if (do_something(&err) < 0)
  *         fprintf(stderr, "%s\n", err.text);
  *
+ *     struct kt_buf out = {0};
+ *     struct kt_json j = kt_json(&out);
+ *     kt_json_open(&j, '{');
+ *     kt_json_key(&j, "packets");
+ *     kt_json_u64(&j, 5);
+ *     kt_json_close(&j, '}');
+ *     if (!out.failed)
+ *         puts(out.data);                // {"packets":5}
+ *     kt_buf_free(&out);
+ *
  * Conventions of the whole house:
  *  - A function that can fail returns an int: KT_OK, KT_END (a state, not an error) or a negative
  *    KT_E… code, and fills the caller's struct kt_error (which may be NULL).
+ *  - What _open or _new makes, _close or _free ends, which do nothing for NULL. What the caller
+ *    zero-initialises (struct kt_buf, kt_arena, kt_error) stays the caller's.
  *  - Time is int64_t nanoseconds since 1970 UTC. Sizes are bytes.
  *  - Nothing here prints, exits or keeps a global.
+ *
+ * Thread rule: a value belongs to one thread at a time. Those made for two or more say so: a ring
+ * has one thread at either end, a flag and a counter may be read from any.
+ *
+ * Sources: JSON, RFC 8259; the folded multiply of wyhash; the ring, L. Lamport, Specifying
+ * Concurrent Program Modules, 1983.
  */
 #ifndef KOTARE_BASE_H
 #define KOTARE_BASE_H

@@ -3,6 +3,21 @@
  * collect: turns what the workers saw into closed intervals: the points of every stream, and the
  * activity (who did what) that explains a change. An interval closes once, in order of time; also
  * the silent ones are there, with zeros.
+ *
+ *     struct kt_collect *c;
+ *     struct kt_collect_options opt = {.rules = rules, .store = st, .interval = on_interval};
+ *     if (kt_collect_new(&c, &opt, &err) < 0) …
+ *     // at each tick, with what every worker's table handed over:
+ *     rc = kt_collect_take(c, tick->start, tick->length, tick->closes, harvest, workers, &err);
+ *     kt_collect_free(c);
+ *
+ * Ownership: harvests stay the caller's. What a callback gets is valid during the call.
+ *
+ * Thread rule: one thread at a time, the one that writes the store.
+ *
+ * Errors: KT_ENOMEM, what the store says, or a callback's non-zero result.
+ *
+ * Source: the ranges of ports that stand for those without a stream of their own, RFC 6335.
  */
 #ifndef KOTARE_COLLECT_H
 #define KOTARE_COLLECT_H
@@ -53,7 +68,7 @@ struct kt_collect_options {
 KT_MUST_USE int kt_collect_new(struct kt_collect **c, const struct kt_collect_options *opt,
                                struct kt_error *err);
 /* Takes what the workers' tables handed over at one tick; the result is the same whatever their
- * number. The harvests still belong to the caller. `gap`: nothing is known of the time before. */
+ * number. The harvests still belong to the caller. */
 KT_MUST_USE int kt_collect_take(struct kt_collect *c, int64_t start, int64_t length, bool closes,
                                 struct kt_harvest *const *harvest, unsigned n,
                                 struct kt_error *err);

@@ -11,8 +11,21 @@
  *     if (kt_expr_compile(&e, "app == \"DNS\" and bytes > 1000", &env, &err) < 0) …
  *     if (kt_expr_true(e, my_load, flow)) …
  *
+ *     kt_expr_free(e);
+ *
  * Syntax and types: docs/expressions.md. Text is compared without regard to upper and lower case.
- * Thread rule: a compiled expression is read-only.
+ *
+ * Ownership: an expression keeps nothing of the text it was compiled from; what it names by way of
+ * the environment (kt_expr_named) must outlive it. Values that a load function points to need to
+ * stay only during kt_expr_true().
+ *
+ * Thread rule: a compiled expression is read-only; any number of threads run it.
+ *
+ * Errors: KT_EINVAL with a sentence that names line and column (offset: the byte, or the line when
+ * env->file is set), KT_ENOMEM. Running can not fail, nor allocate, nor loop.
+ *
+ * Sources: kt_expr_maybe() is abstract interpretation (P. and R. Cousot, 1977) over intervals and
+ * known bits.
  */
 #ifndef KOTARE_EXPR_H
 #define KOTARE_EXPR_H

@@ -3,9 +3,30 @@
  * flow: bidirectional flows. A table (one per worker) finds the flow of each packet, keeps its
  * counters and what identification needs, and hands out a record when it ends or is too old.
  *
+ *     struct kt_flow_table *t;
+ *     struct kt_harvest *h;
+ *     if (kt_flow_table_new(&t, &(struct kt_flow_options){.rules = rules}, &err) < 0) …
+ *     kt_flow_table_packets(t, packets, n);                  // decoded ones; again and again
+ *     kt_flow_table_tick(t, start, true, false, &h);         // the interval is over
+ *     for (size_t i = 0; i < h->records; i++) …              // flows that ended in it
+ *     kt_harvest_done(h);
+ *     kt_flow_table_free(t);
+ *
  * Side 0 is the initiator: the sender of the first packet seen, or, when that packet is a SYN+ACK,
  * its receiver. A flow that is met in its middle has no first packet: there the side with a port
  * below 1024 is taken for the responder when the other's is not.
+ *
+ * Ownership: a harvest is the caller's until kt_harvest_done(), which must come before the table is
+ * freed; a record is a plain value. The last harvest (`rest`) reads from the table: no packets may
+ * follow it.
+ *
+ * Thread rule: a table belongs to one thread, a harvest to the one that has it: the reporter may
+ * read one while the worker fills the next.
+ *
+ * Errors: KT_ENOMEM only. A full table is none: it ends a flow for each new one and counts it.
+ *
+ * Sources: RFC 2722 and 5103 for what a flow is, RFC 9293 for TCP; the wheel of time-outs, G.
+ * Varghese and T. Lauck, Hashed and Hierarchical Timing Wheels, 1987.
  */
 #ifndef KOTARE_FLOW_H
 #define KOTARE_FLOW_H
@@ -105,8 +126,8 @@ struct kt_harvest {
 
 struct kt_flow_options {
     const struct kt_rules *rules; /* must outlive the table */
-    uint32_t max_flows; /* 0: 2^20. About 600 bytes each, used only as flows come; when full, the
-                           flow that would time out first is ended */
+    uint32_t max_flows; /* 0: 2^20. About 600 bytes each, used only as flows come; when full, one
+                           of those that would time out first is ended */
     int64_t interval;
 };
 

@@ -10,7 +10,16 @@
  *     kt_ident_match(rules, &seen, &v);
  *     puts(kt_rules_label(rules, v.label)->name);
  *
- * A loaded rule set is read-only: all workers share it. Matching allocates nothing.
+ * Ownership: all texts of labels live as long as the rule set. `seen` is the caller's.
+ *
+ * Thread rule: a loaded rule set is read-only: all workers share it. Matching allocates nothing.
+ *
+ * Errors: loading gives KT_EFORMAT with "FILE:LINE: REASON" (offset: the line), or the system's
+ * refusal to read a file. Matching can not fail: what no rule knows has a label that says so.
+ *
+ * Sources: rows of bits as in T. V. Lakshman and D. Stiliadis, High-Speed Policy-based Packet
+ * Forwarding, 1998; what is known of most protocols, S. Alcock and R. Nelson, Libprotoident:
+ * Traffic Classification Using Lightweight Packet Inspection, 2012.
  */
 #ifndef KOTARE_IDENT_H
 #define KOTARE_IDENT_H

@@ -6,12 +6,19 @@
  *
  *     struct kt_reader *in;
  *     if (kt_reader_open(&in, "day.pcap.zst", &err) < 0) …
- *     while ((n = kt_reader_read(in, buf, sizeof buf, &err)) > 0) …
+ *     while ((n = kt_reader_read(in, buf, sizeof buf, &err)) > 0) …   // buf is the caller's
+ *     if (n < 0) …                                                    // err says what and where
  *     kt_reader_close(in);
  *
- * A reader is used by one thread at a time; packed input is unpacked by a thread of its own that
- * runs at most 1 MiB ahead. Errors name the file and the byte of it, as packed. Each codec is one file in src/io and one line in its
- * table.
+ * Thread rule: one thread at a time, but kt_reader_progress(), which any may call. Packed input is
+ * unpacked by a thread of the reader's own, which runs at most 1 MiB ahead.
+ *
+ * Errors: the system's (KT_EIO, KT_ENOTFOUND, KT_EPERM, …) with its reason; KT_EFORMAT and
+ * KT_ETRUNCATED for packed bytes, with the place in the packed file. What could be read before a
+ * fault is delivered first.
+ *
+ * Each codec is one file in src/io and one line in its table. Sources: gzip, RFC 1952; zstd, RFC
+ * 8878; the LZ4 frame format; the .xz file format; bzip2.
  */
 #ifndef KOTARE_IO_H
 #define KOTARE_IO_H

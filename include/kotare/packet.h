@@ -4,10 +4,23 @@
  * say. kt_decode() walks link, network, transport and tunnel headers once; everyone after it reads
  * the cached offsets and the flow key.
  *
+ *     struct kt_packet p = {.data = bytes, .caplen = n, .wirelen = n, .link = KT_LINK_ETHERNET};
  *     kt_decode(&p);
  *     if (p.proto == KT_PROTO_TCP && p.tcp_flags & KT_TCP_SYN) …
+ *     char text[KT_ADDR_TEXT];
+ *     puts(kt_addr_text(p.key.addr[0], p.key.ip, text));
  *
- * No function here allocates, keeps the packet or touches bytes beyond caplen.
+ * Ownership: `data` stays its source's, and must be there as long as somebody reads it. No function
+ * here allocates, keeps the packet or touches bytes beyond caplen.
+ *
+ * Thread rule: no state is shared; a packet belongs to one thread while it is decoded.
+ *
+ * Errors: there are none. What is cut or contradicts itself leaves fields at 0 and sets a flag
+ * (KT_PKT_SNAPPED, KT_PKT_MALFORMED); what is not understood is payload.
+ *
+ * Sources: IPv4 RFC 791, IPv6 RFC 8200, TCP RFC 9293, UDP RFC 768, ICMP RFC 792 and 4443, SCTP RFC
+ * 9260; VLAN IEEE 802.1Q, MPLS RFC 3032, PPPoE RFC 2516; GRE RFC 2784 and 2890, IP in IP RFC 2003
+ * and 4213, VXLAN RFC 7348, GENEVE RFC 8926, GTP-U 3GPP TS 29.281, Teredo RFC 4380.
  */
 #ifndef KOTARE_PACKET_H
 #define KOTARE_PACKET_H

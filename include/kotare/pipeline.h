@@ -7,7 +7,9 @@
  * order of time. Workers share nothing.
  *
  *     static const struct kt_pipeline_ops ops = {.worker_new = …, .packets = …, .tick = …,
- *                                                .report = …, .worker_free = …};
+ *                                                .report = …, .result_free = …, .worker_free = …};
+ *     struct kt_pipeline_options options = {.registry = registry, .inputs = files, .input_count = n};
+ *     struct kt_pipeline_stats stats = {0};
  *     rc = kt_pipeline_run(&options, &ops, me, &stats, &err);
  *
  * One worker on files: everything runs in the caller's thread, without a queue. N workers on files:
@@ -16,7 +18,19 @@
  *
  * Files are driven by the packets' own time: it never runs backwards (a packet that is late counts
  * in the interval that is open), and silence between packets gives empty intervals. Live, the wall
- * clock closes intervals too.
+ * clock closes intervals too; what the kernel hashes otherwise than its flow (an ICMP error, a
+ * packet in a tunnel) may come to another worker.
+ *
+ * Ownership: packets belong to the source and are valid during the call; a result belongs to the
+ * worker until its tick returns it, to `report` from then on. Everything in the options must
+ * outlive the run.
+ *
+ * Thread rule: kt_pipeline_run() may be called from one thread at a time for one `stats`; the ops of
+ * one worker are never called at once, those of different workers are; `report` is called from the
+ * thread that called kt_pipeline_run().
+ *
+ * Errors: KT_EINVAL for options that make no sense, KT_ENOMEM, the first fault of an input, or what
+ * an op returned (then *err may be empty: the op knows why).
  */
 #ifndef KOTARE_PIPELINE_H
 #define KOTARE_PIPELINE_H

@@ -4,6 +4,15 @@
  * the counters of one interval. Counters are additive: two points of one stream with the same time
  * add up, so what is learnt late (an application known only at its third packet) is just a further
  * point, negative where something was counted elsewhere before.
+ *
+ *     struct kt_stream dns = {.kind = KT_STREAM_APP, .name = "DNS"};
+ *     struct kt_point p = {.ts = start, .value = {[KT_VALUE_BYTES] = 1200, [KT_VALUE_PACKETS] = 9}};
+ *     if (kt_store_stream(st, &dns, &p.stream, &err) < 0 ||
+ *         kt_store_add_points(st, &p, 1, &err) < 0) …
+ *     int kind = kt_stream_kind_parse("app");          // KT_STREAM_APP
+ *
+ * All of this are plain values without an owner, for any thread; the only error is KT_EINVAL for a
+ * text that names no kind.
  */
 #ifndef KOTARE_SERIES_H
 #define KOTARE_SERIES_H

@@ -9,8 +9,20 @@
  *     kt_store_stream(st, &(struct kt_stream){KT_STREAM_APP, "DNS"}, &id, &err);
  *     kt_store_add_points(st, points, n, &err);
  *     kt_store_commit(st, &err);           // durable, and visible to readers, from here on
+ *     kt_store_close(st);
  *
- * A handle is used by one thread at a time. What was committed survives kill -9.
+ * Ownership: what is given to a function is copied before it returns (label texts excepted: see
+ * kt_store_add_flows()); results are freed by kt_store_result_fini(), kt_event_fini().
+ *
+ * Thread rule: a handle is used by one thread at a time.
+ *
+ * Errors: KT_EVERSION (made by a newer version), KT_EFORMAT (no store, or a damaged chunk),
+ * KT_EFULL (no space), KT_EBUSY (another program has been writing for 5 s), KT_EPERM, KT_EIO. Once
+ * a commit, points or flows failed nothing more is written, and all further writes repeat that
+ * sentence. What was committed survives kill -9, and stays readable.
+ *
+ * The tables and the chunks: docs/store.md. Sources: https://www.sqlite.org/fileformat.html; the
+ * LZ4 block format; zone maps, G. Moerkotte, Small Materialized Aggregates, 1998.
  */
 #ifndef KOTARE_STORE_H
 #define KOTARE_STORE_H
@@ -44,8 +56,9 @@ struct kt_flow_label {
     const char *app, *category, *rule;
 };
 /* Flows may come again after a commit: a record with end KT_FLOW_ACTIVE is then replaced by the next
- * one of the same run with its id and time of first packet. What `seen` repeats of the key is not kept but made again.
- * label_of(ctx, record->verdict.label) gives the texts; they must live until close. */
+ * one of the same run with its id and time of first packet. What `seen` repeats of the key is not
+ * kept but made again. label_of(ctx, record->verdict.label) gives the texts; they must live until
+ * close. */
 KT_MUST_USE int kt_store_add_flows(struct kt_store *st, const struct kt_flow_record *flows,
                                    size_t n,
                                    struct kt_flow_label (*label_of)(void *ctx, unsigned label),
@@ -56,9 +69,10 @@ struct kt_event {
     int64_t began, noticed, ended; /* ended 0: still on */
     double confidence;             /* 0 … 1: how sure that something changed */
     double severity;               /* 0 … 1: how much it matters */
-    char kind[24];                 /* "surge", "drop", "scan", "latency", "loss", "outage", "new" */
+    char kind[24];                 /* "surge", "drop", "scan", "latency", "loss", "outage" */
     char title[160];               /* one sentence with units */
-    char *causes;                  /* JSON array of {"kind","name","before","after","share"}; malloc */
+    char *causes;                  /* JSON array of {"kind","name","before","after","share","unit"};
+                                      malloc */
     char *filter;                  /* flow filter (expr) for the flows of that moment; malloc */
     char *streams;                 /* JSON array of {"kind","name"}; malloc */
 };
@@ -93,8 +107,9 @@ struct kt_store_result {
     uint32_t *intervals; /* how many intervals of each bin were watched, for means */
 };
 /* Streams of one kind (name NULL: all of that kind) that have a point in [from, to) (0, 0: the
- * whole store); streams of health also without one. `step` is rounded up to whole intervals (meta "interval_ns", else 1 s), `from` down
- * to the beginning of its interval; bins are at most max_bins. Points at or after `to` don't count. */
+ * whole store); streams of health also without one. `step` is rounded up to whole intervals (meta
+ * "interval_ns", else 1 s), `from` down to the beginning of its interval; bins are at most
+ * max_bins. Points at or after `to` don't count. */
 KT_MUST_USE int kt_store_query(struct kt_store *st, enum kt_stream_kind kind, const char *name,
                                int64_t from, int64_t to, size_t max_bins,
                                struct kt_store_result *result, struct kt_error *err);

@@ -12,9 +12,20 @@
  *         for (unsigned i = 0; i < batch.n; i++) …
  *     kt_source_close(src);
  *
- * Packets come in batches; their bytes lie in a block of the source. They stay valid until the next
- * kt_source_read() on the same source, or, if kt_block_hold() was called on batch.block, until the
- * matching kt_block_release(), which any thread may call. One thread reads a source at a time.
+ * Ownership: packets come in batches; their bytes lie in a block of the source. They stay valid
+ * until the next kt_source_read() on the same source, or, if kt_block_hold() was called on
+ * batch.block, until the matching kt_block_release(). Who holds blocks says so when opening
+ * (`blocks`): a source waits for one to come back rather than take more memory. Held blocks outlive
+ * kt_source_close().
+ *
+ * Thread rule: one thread reads a source at a time; any may ask kt_source_stats() and release.
+ *
+ * Errors: "FILE: at byte N: REASON". KT_EUNSUPPORTED: no format or no link type known here;
+ * KT_EFORMAT, KT_ETRUNCATED: the file is damaged or cut, after what was good was delivered;
+ * KT_ENOTFOUND, KT_EPERM, KT_EIO from the system.
+ *
+ * Sources: pcap (draft-ietf-opsawg-pcap) and pcapng (draft-ietf-opsawg-pcapng); packet_mmap in the
+ * documentation of Linux.
  */
 #ifndef KOTARE_TRACE_H
 #define KOTARE_TRACE_H

@@ -6,8 +6,21 @@
  *     struct kt_web *web;
  *     kt_web_start(&web, &(struct kt_web_options){.listen = "127.0.0.1:8470",
  *                  .store_path = kt_store_path(st), .status = my_status, .ctx = me}, &err);
+ *     puts(kt_web_url(web));
  *     … kt_web_changed(web); …             // after each commit: wakes the SSE subscribers
  *     kt_web_stop(web);
+ *
+ * Ownership: `listen` and `store_path` are copied or used before kt_web_start() returns; `ctx` and
+ * what the callbacks read must outlive kt_web_stop().
+ *
+ * Thread rule: it has threads of its own and opens the store itself, so the program may go on
+ * writing. Callbacks are called from those threads, several at once.
+ *
+ * Errors: only kt_web_start() can fail: KT_EINVAL for an address that is none, KT_EBUSY for one that
+ * is taken, what the store says, KT_ENOMEM. Requests are answered with a status and a sentence.
+ *
+ * Sources: HTTP, RFC 9110; server-sent events, the HTML standard of the WHATWG; Content Security
+ * Policy Level 3.
  */
 #ifndef KOTARE_WEB_H
 #define KOTARE_WEB_H
