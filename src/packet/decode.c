@@ -89,51 +89,7 @@ static void sctp(struct kt_walk *w)
 }
 
 static uint8_t skip_ipv6_extensions(struct kt_walk *w, uint8_t next);
-
-/* The packet that an ICMP error quotes: its key, as its sender would have sent it. */
-static bool quoted_key(struct kt_walk *w, struct kt_key *key)
-{
-    const uint8_t *h = kt_walk_here(w);
-    uint32_t left = kt_walk_left(w);
-    memset(key, 0, sizeof *key);
-    if (left >= 20 && h[0] >> 4 == 4) {
-        uint32_t len = (h[0] & 15) * 4u;
-        if (len < 20 || left < len || kt_be16(h + 6) & 0x1fff)
-            return false;
-        key->ip = 4;
-        key->proto = h[9];
-        memcpy(key->addr[0], h + 12, 4);
-        memcpy(key->addr[1], h + 16, 4);
-        w->at += len;
-    } else if (left >= 40 && h[0] >> 4 == 6) {
-        key->ip = 6;
-        memcpy(key->addr[0], h + 8, 16);
-        memcpy(key->addr[1], h + 24, 16);
-        w->at += 40;
-        key->proto = skip_ipv6_extensions(w, h[6]);
-    } else {
-        return false;
-    }
-    h = kt_walk_here(w);
-    left = kt_walk_left(w);
-    switch (key->proto) {
-    case KT_PROTO_TCP:
-    case KT_PROTO_UDP:
-    case KT_PROTO_SCTP:
-        if (left < 4)
-            return false;
-        key->port[0] = kt_be16(h);
-        key->port[1] = kt_be16(h + 2);
-        return true;
-    case KT_PROTO_ICMP:
-    case KT_PROTO_ICMPV6:
-        if (left >= 6)
-            key->port[0] = key->port[1] = kt_be16(h + 4);
-        return true;
-    default:
-        return true;
-    }
-}
+static uint8_t skip_authentication(struct kt_walk *w);
 
 static bool icmp_is_error(uint8_t proto, uint8_t type)
 {
@@ -147,6 +103,59 @@ static bool icmp_has_id(uint8_t proto, uint8_t type)
     if (proto == KT_PROTO_ICMPV6)
         return type == 128 || type == 129;
     return type == 0 || type == 8 || (type >= 13 && type <= 18);
+}
+
+/* The packet that an ICMP error quotes: its key, as its sender would have sent it. A quoted later
+ * fragment has no ports, so nobody can tell which flow the error is about. */
+static bool quoted_key(const struct kt_walk *error, struct kt_key *key)
+{
+    struct kt_packet inside = {0}; /* what its headers say is not said of the error */
+    struct kt_walk w = *error;
+    w.p = &inside;
+    const uint8_t *h = kt_walk_here(&w);
+    uint32_t left = kt_walk_left(&w);
+    memset(key, 0, sizeof *key);
+    if (left >= 20 && h[0] >> 4 == 4) {
+        uint32_t len = (h[0] & 15) * 4u;
+        if (len < 20 || left < len || kt_be16(h + 6) & 0x1fff)
+            return false;
+        key->ip = 4;
+        key->proto = h[9];
+        memcpy(key->addr[0], h + 12, 4);
+        memcpy(key->addr[1], h + 16, 4);
+        w.at += len;
+        if (key->proto == KT_PROTO_AH)
+            key->proto = skip_authentication(&w);
+    } else if (left >= 40 && h[0] >> 4 == 6) {
+        key->ip = 6;
+        memcpy(key->addr[0], h + 8, 16);
+        memcpy(key->addr[1], h + 24, 16);
+        w.at += 40;
+        key->proto = skip_ipv6_extensions(&w, h[6]);
+        if (inside.flags & KT_PKT_FRAGMENT_LATER)
+            return false;
+    } else {
+        return false;
+    }
+    h = kt_walk_here(&w);
+    left = kt_walk_left(&w);
+    switch (key->proto) {
+    case KT_PROTO_TCP:
+    case KT_PROTO_UDP:
+    case KT_PROTO_SCTP:
+        if (left < 4)
+            return false;
+        key->port[0] = kt_be16(h);
+        key->port[1] = kt_be16(h + 2);
+        return true;
+    case KT_PROTO_ICMP:
+    case KT_PROTO_ICMPV6:
+        if (left >= 6 && icmp_has_id(key->proto, h[0]))
+            key->port[0] = key->port[1] = kt_be16(h + 4);
+        return true;
+    default:
+        return true;
+    }
 }
 
 static void icmp(struct kt_walk *w)
@@ -168,8 +177,7 @@ static void icmp(struct kt_walk *w)
         return;
     }
     struct kt_key key;
-    struct kt_walk quote = *w;
-    if (!icmp_is_error(p->key.proto, h[0]) || !quoted_key(&quote, &key))
+    if (!icmp_is_error(p->key.proto, h[0]) || !quoted_key(w, &key))
         return;
     memcpy(key.vlan, p->key.vlan, sizeof key.vlan);
     key.tunnel = p->key.tunnel;
@@ -250,7 +258,20 @@ static void ipv4(struct kt_walk *w)
             return;
         }
     }
+    if (KT_UNLIKELY(h[9] == KT_PROTO_AH))
+        p->key.proto = skip_authentication(w);
     transport(w);
+}
+
+/* RFC 4302, behind IPv4: what it covers lies open. Returns the protocol of that. */
+static uint8_t skip_authentication(struct kt_walk *w)
+{
+    const uint8_t *h = kt_walk_here(w);
+    uint32_t left = kt_walk_left(w), len = left >= 2 ? (h[1] + 2u) * 4 : 0;
+    if (len == 0 || left < len)
+        return KT_PROTO_AH;
+    w->at += len;
+    return h[0];
 }
 
 /* RFC 8200 section 4. Returns the protocol of what follows the extension headers; a fragment
@@ -390,6 +411,7 @@ void kt_walk_ether_type(struct kt_walk *w, uint16_t type)
             if (kt_walk_left(w) < 8 || kt_walk_here(w)[1] != 0)
                 return;
             w->at += 6;
+            kt_walk_limit(w, kt_be16(kt_walk_here(w) - 2));
             type = kt_walk_ppp(w);
             break;
         case KT_ETHER_MPLS:
