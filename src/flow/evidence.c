@@ -58,8 +58,8 @@ void kt_flow_evidence(struct kt_flow_table *t, uint32_t index, unsigned side,
     first->captured = (uint8_t)(captured < KT_IDENT_HEAD ? captured : KT_IDENT_HEAD);
     memcpy(first->head, payload, first->captured);
     if (m->name_kind == KT_NAME_NONE)
-        m->name_kind = (uint8_t)kt_ident_name(f->key.proto, payload, captured, m->name,
-                                              &m->name_len);
+        m->name_kind =
+            (uint8_t)kt_ident_name(f->key.proto, payload, captured, m->name, &m->name_len);
     f->state |= (uint8_t)(ST_STALE | ST_FIRST << side);
     if ((f->state & ST_FIRSTS) == ST_FIRSTS)
         kt_flow_match(t, index);

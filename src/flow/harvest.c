@@ -111,8 +111,8 @@ bool kt_flow_touch(struct kt_flow_table *t, uint32_t index, uint64_t seq)
     t->slice_flow[h->slices] = index;
     h->slice_seq[h->slices] = seq;
     t->flow[index].slice = h->slices++;
-    t->more[index].slice_flags = 0;
-    t->more[index].slice_tcp_flags = 0;
+    t->flow[index].slice_flags = 0;
+    t->flow[index].slice_tcp_flags = 0;
     return true;
 }
 
@@ -147,8 +147,8 @@ void kt_flow_make_slice(struct kt_flow_table *t, uint32_t index, int64_t interva
     memcpy(s->port, f->key.port, sizeof s->port);
     s->ip = f->key.ip;
     s->proto = f->key.proto;
-    s->flags = m->slice_flags;
-    s->tcp_flags = m->slice_tcp_flags;
+    s->flags = f->slice_flags;
+    s->tcp_flags = f->slice_tcp_flags;
     s->app = t->app_of[m->verdict.label];
     for (int side = 0; side < 2; side++) {
         s->bytes[side] = saturate(f->bytes[side] - m->told_bytes[side]);
@@ -240,15 +240,27 @@ void kt_flow_rest(const struct kt_harvest *h, uint32_t i, struct kt_flow_record 
 
 /* ---- the tick ---- */
 
+static void make_slices(struct kt_flow_table *t, int64_t start)
+{
+    enum { AHEAD = 8 };
+    const uint32_t *owner = t->slice_flow;
+    for (uint32_t i = 0, n = t->out->slices; i < n; i++) {
+        if (i + AHEAD < n && owner[i + AHEAD] != NONE) {
+            kt_flow_prefetch(t, owner[i + AHEAD]);
+            __builtin_prefetch(&t->more[owner[i + AHEAD]]);
+        }
+        if (owner[i] != NONE)
+            kt_flow_make_slice(t, owner[i], start);
+    }
+}
+
 int kt_flow_table_tick(struct kt_flow_table *t, int64_t start, bool closes, bool last,
                        struct kt_harvest **harvest)
 {
     struct kt_harvest *h = t->out;
     *harvest = NULL;
     if (closes) {
-        for (uint32_t i = 0; i < h->slices; i++)
-            if (t->slice_flow[i] != NONE)
-                kt_flow_make_slice(t, t->slice_flow[i], start);
+        make_slices(t, start);
         if (!last)
             kt_wheel_expire(t, start + t->interval);
     }

@@ -12,18 +12,19 @@
 #define NO_SLICE UINT32_MAX
 
 enum state {
-    ST_SYN = 1,       /* SYN of side 0 seen */
-    ST_SYNACK = 2,    /* SYN+ACK of side 1 seen */
-    ST_OPEN = 4,      /* handshake finished, or met in the middle */
-    ST_SEQ = 8,       /* next_seq[0] is known; << 1 for side 1 */
-    ST_FIRST = 32,    /* the first payload of side 0 is kept; << 1 for side 1 */
+    ST_SYN = 1,    /* SYN of side 0 seen */
+    ST_SYNACK = 2, /* SYN+ACK of side 1 seen */
+    ST_OPEN = 4,   /* handshake finished, or met in the middle */
+    ST_SEQ = 8,    /* next_seq[0] is known; << 1 for side 1 */
+    ST_FIRST = 32, /* the first payload of side 0 is kept; << 1 for side 1 */
     ST_FIRSTS = 96,
-    ST_STALE = 128,   /* evidence came since the last match */
+    ST_STALE = 128, /* evidence came since the last match */
 };
 
 struct flow {
     struct kt_key key;
-    uint32_t hash;
+    uint16_t bucket;                      /* of the wheel */
+    uint8_t slice_flags, slice_tcp_flags; /* of the open interval */
     int64_t last;
     uint32_t slice; /* of the open interval, or NO_SLICE */
     uint8_t state;
@@ -43,26 +44,26 @@ struct told {
 };
 #define TOLD_MAX 4
 
+/* The first cache line is what a slice asks for. */
 struct more {
-    uint64_t id;
-    int64_t first, syn_ts;
-    uint64_t told_packets[2], told_bytes[2]; /* at the last slice */
+    _Alignas(KT_CACHE_LINE) uint64_t told_packets[2]; /* at the last slice */
+    uint64_t told_bytes[2];
     uint32_t retransmits[2], told_retransmits;
     uint32_t rtt_us;
-    uint32_t isn[2];
-    uint16_t bucket;
-    uint16_t iface;
-    uint8_t slice_flags; /* of the open interval */
-    uint8_t slice_tcp_flags;
-    uint8_t early[2]; /* payload packets passed over while waiting for the first */
-    bool rtt_new, begun_told;
-    uint8_t tolds;
-    uint8_t name_kind, name_len;
     struct kt_verdict verdict;
-    struct told told[TOLD_MAX];
+    bool rtt_new;
+    uint8_t tolds;
+    uint8_t early[2]; /* payload packets passed over while waiting for the first */
+    uint8_t name_kind, name_len;
+    uint16_t iface;
+    uint64_t id;
+    int64_t first, syn_ts;
+    uint32_t isn[2];
     struct kt_seen seen;
+    struct told told[TOLD_MAX];
     char name[KT_NAME_MAX];
 };
+_Static_assert(offsetof(struct more, id) == KT_CACHE_LINE, "slices touch one line of it");
 
 struct slot {
     uint32_t tag;   /* the hash */
@@ -84,8 +85,8 @@ struct kt_flow_table {
     int64_t interval;
     int64_t wheel_at; /* the second up to which time-outs were handled, -1 before */
     uint32_t wheel[WHEEL];
-    struct kt_harvest *out;   /* being filled */
-    uint32_t *slice_flow;     /* whose slice it is, NONE when it is made already */
+    struct kt_harvest *out; /* being filled */
+    uint32_t *slice_flow;   /* whose slice it is, NONE when it is made already */
     uint32_t slice_flow_cap;
     struct kt_harvest *spare; /* handed back; exchanged atomically */
     bool no_memory;
@@ -117,6 +118,12 @@ void kt_harvest_free(struct kt_harvest *h);
 /* Room for one more; NULL (and t->no_memory) when there is none. */
 struct kt_flow_record *kt_harvest_record(struct kt_flow_table *t);
 struct kt_relabel *kt_harvest_relabel(struct kt_flow_table *t);
+
+static inline void kt_flow_prefetch(const struct kt_flow_table *t, uint32_t index)
+{
+    __builtin_prefetch(&t->flow[index]);
+    __builtin_prefetch((const char *)&t->flow[index] + KT_CACHE_LINE);
+}
 
 static inline bool kt_flow_closed(const struct flow *f)
 {

@@ -3,6 +3,26 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+/* ---- memory ---- */
+
+/* Address space for `n` entries; pages come when they are touched, zeroed; large ones where the
+ * kernel has them, since flows are met in no order. */
+static void *reserve(uint32_t n, size_t size)
+{
+    void *p = mmap(NULL, n * size, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    madvise(p, n * size, MADV_HUGEPAGE);
+    return p;
+}
+
+static void release(void *p, uint32_t n, size_t size)
+{
+    if (p)
+        munmap(p, n * size);
+}
+
 /* ---- finding ---- */
 
 #define SLOTS_MIN (1u << 12)
@@ -59,13 +79,13 @@ static void put(struct slot *slot, uint32_t mask, struct slot s)
 static bool grow_slots(struct kt_flow_table *t)
 {
     uint32_t mask = t->mask * 2 + 1;
-    struct slot *slot = calloc((size_t)mask + 1, sizeof *slot);
+    struct slot *slot = reserve(mask + 1, sizeof *slot);
     if (!slot)
         return false;
     for (uint32_t i = 0; i <= t->mask; i++)
         if (t->slot[i].index)
             put(slot, mask, t->slot[i]);
-    free(t->slot);
+    release(t->slot, t->mask + 1, sizeof *slot);
     t->slot = slot;
     t->mask = mask;
     return true;
@@ -74,7 +94,7 @@ static bool grow_slots(struct kt_flow_table *t)
 /* Deletes by moving later entries of the run up, so that no tombstones slow the search. */
 static void unslot(struct kt_flow_table *t, uint32_t index)
 {
-    uint32_t at = t->flow[index].hash & t->mask;
+    uint32_t at = kt_key_hash(&t->flow[index].key) & t->mask;
     while (t->slot[at].index != index + 1)
         at = (at + 1) & t->mask;
     for (uint32_t next = at;;) {
@@ -115,10 +135,13 @@ static uint32_t take_index(struct kt_flow_table *t)
         t->evicted++;
     }
     uint32_t index = t->free_list;
-    if (index != NONE)
-        t->free_list = t->flow[index].older;
-    else
-        index = t->fresh++;
+    if (index == NONE)
+        return t->fresh++;
+    t->free_list = t->flow[index].older;
+    if (t->free_list != NONE) { /* the next one will be wanted soon */
+        kt_flow_prefetch(t, t->free_list);
+        __builtin_prefetch(&t->more[t->free_list]);
+    }
     return index;
 }
 
@@ -147,7 +170,6 @@ static uint32_t begin(struct kt_flow_table *t, const struct kt_packet *p, int *s
     *side = from_responder(p);
     if (*side)
         kt_key_reverse(&f->key);
-    f->hash = p->hash;
     f->last = p->ts;
     f->slice = NO_SLICE;
     if (p->proto == KT_PROTO_TCP && !(p->tcp_flags & KT_TCP_SYN))
@@ -199,8 +221,7 @@ static void tcp(struct kt_flow_table *t, uint32_t index, unsigned side, const st
 {
     struct flow *f = &t->flow[index];
     uint8_t flags = p->tcp_flags;
-    if (KT_UNLIKELY(flags & (KT_TCP_SYN | KT_TCP_RST | KT_TCP_FIN) ||
-                    !(f->state & ST_OPEN))) {
+    if (KT_UNLIKELY(flags & (KT_TCP_SYN | KT_TCP_RST | KT_TCP_FIN) || !(f->state & ST_OPEN))) {
         struct more *m = &t->more[index];
         if (flags & KT_TCP_SYN)
             tcp_syn(f, m, side, p, seq);
@@ -215,7 +236,7 @@ static void tcp(struct kt_flow_table *t, uint32_t index, unsigned side, const st
         }
         if (flags & KT_TCP_RST && side == 1 && f->state & ST_SYN && !(f->state & ST_SYNACK)) {
             f->flags |= KT_FLOW_REFUSED;
-            m->slice_flags |= KT_SLICE_REFUSED;
+            f->slice_flags |= KT_SLICE_REFUSED;
         }
         bool was_closed = kt_flow_closed(f);
         f->tcp_flags[side] |= flags;
@@ -274,15 +295,15 @@ static inline bool one(struct kt_flow_table *t, const struct kt_packet *p)
     if (f->slice == NO_SLICE && !kt_flow_touch(t, index, p->seq))
         return false;
     if (KT_UNLIKELY(fresh))
-        t->more[index].slice_flags |= KT_SLICE_NEW;
+        f->slice_flags |= KT_SLICE_NEW;
     if (KT_UNLIKELY(p->flags & KT_PKT_ICMP_ERROR)) {
         side = !side; /* told to the quoted packet's sender */
         f->flags |= KT_FLOW_ICMP_ERROR;
         if (refuses(p))
-            t->more[index].slice_flags |= KT_SLICE_REFUSED;
+            f->slice_flags |= KT_SLICE_REFUSED;
     } else if (segment) {
         tcp(t, index, (unsigned)side, p, seq);
-        t->more[index].slice_tcp_flags |= p->tcp_flags;
+        f->slice_tcp_flags |= p->tcp_flags;
     }
     f->packets[side]++;
     f->bytes[side] += p->wirelen;
@@ -299,38 +320,24 @@ static inline bool one(struct kt_flow_table *t, const struct kt_packet *p)
     return true;
 }
 
-/* Looks ahead: first the slots, then the flows they name, so that memory answers while others are
- * worked on. */
+/* Looks ahead, first at the slots, then at the flows they name, so that memory answers while others
+ * are worked on. */
 int kt_flow_table_packets(struct kt_flow_table *t, const struct kt_packet *p, unsigned n)
 {
-    enum { AHEAD = 16 };
-    for (unsigned base = 0; base < n; base += AHEAD) {
-        unsigned end = base + AHEAD < n ? base + AHEAD : n;
-        for (unsigned i = base; i < end; i++)
+    enum { SLOTS_AHEAD = 24, FLOWS_AHEAD = 12 };
+    for (unsigned i = 0; i < n + SLOTS_AHEAD; i++) {
+        if (i < n)
             __builtin_prefetch(&t->slot[p[i].hash & t->mask]);
-        for (unsigned i = base; i < end; i++) {
-            uint32_t index = t->slot[p[i].hash & t->mask].index;
-            if (index) {
-                __builtin_prefetch(&t->flow[index - 1]);
-                __builtin_prefetch((const char *)&t->flow[index - 1] + KT_CACHE_LINE);
-            }
-        }
-        for (unsigned i = base; i < end; i++)
-            if (!one(t, &p[i]))
-                return KT_ENOMEM;
+        unsigned f = i - (SLOTS_AHEAD - FLOWS_AHEAD), now = i - SLOTS_AHEAD;
+        if (f < n && t->slot[p[f].hash & t->mask].index)
+            kt_flow_prefetch(t, t->slot[p[f].hash & t->mask].index - 1);
+        if (now < n && !one(t, &p[now]))
+            return KT_ENOMEM;
     }
     return t->no_memory ? KT_ENOMEM : KT_OK;
 }
 
 /* ---- the whole ---- */
-
-/* Address space for `n` entries; pages come when they are touched, zeroed. */
-static void *reserve(uint32_t n, size_t size)
-{
-    void *p = mmap(NULL, n * size, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
-}
 
 int kt_flow_table_new(struct kt_flow_table **table, const struct kt_flow_options *opt,
                       struct kt_error *err)
@@ -345,7 +352,7 @@ int kt_flow_table_new(struct kt_flow_table **table, const struct kt_flow_options
     t->rules = opt->rules;
     t->interval = opt->interval ? opt->interval : KT_SECOND;
     t->mask = SLOTS_MIN - 1;
-    t->slot = calloc(SLOTS_MIN, sizeof *t->slot);
+    t->slot = reserve(SLOTS_MIN, sizeof *t->slot);
     t->flow = reserve(t->max, sizeof *t->flow);
     t->more = reserve(t->max, sizeof *t->more);
     t->free_list = NONE;
@@ -369,11 +376,9 @@ void kt_flow_table_free(struct kt_flow_table *t)
 {
     if (!t)
         return;
-    free(t->slot);
-    if (t->flow)
-        munmap(t->flow, t->max * sizeof *t->flow);
-    if (t->more)
-        munmap(t->more, t->max * sizeof *t->more);
+    release(t->slot, t->mask + 1, sizeof *t->slot);
+    release(t->flow, t->max, sizeof *t->flow);
+    release(t->more, t->max, sizeof *t->more);
     free(t->app_of);
     free(t->slice_flow);
     kt_harvest_free(t->out);

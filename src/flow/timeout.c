@@ -47,7 +47,7 @@ void kt_wheel_add(struct kt_flow_table *t, uint32_t index)
     struct flow *f = &t->flow[index];
     int64_t second = (f->last + kt_flow_timeout(f)) / WHEEL_TURN;
     uint16_t bucket = (uint16_t)(second % WHEEL);
-    t->more[index].bucket = bucket;
+    f->bucket = bucket;
     f->older = t->wheel[bucket];
     f->newer = NONE;
     if (f->older != NONE)
@@ -61,7 +61,7 @@ void kt_wheel_remove(struct kt_flow_table *t, uint32_t index)
     if (f->newer != NONE)
         t->flow[f->newer].older = f->older;
     else
-        t->wheel[t->more[index].bucket] = f->older;
+        t->wheel[f->bucket] = f->older;
     if (f->older != NONE)
         t->flow[f->older].newer = f->newer;
 }
@@ -80,8 +80,11 @@ static void look_at(struct kt_flow_table *t, uint16_t bucket, int64_t now)
     while (index != NONE) {
         struct flow *f = &t->flow[index];
         uint32_t next = f->older;
-        if (next != NONE)
-            __builtin_prefetch(&t->flow[next]);
+        if (next != NONE) {
+            kt_flow_prefetch(t, next);
+            __builtin_prefetch(&t->more[next]);
+            __builtin_prefetch((const char *)&t->more[next] + KT_CACHE_LINE);
+        }
         bool over = f->last + kt_flow_timeout(f) <= now;
         kt_wheel_add(t, index); /* the list was taken off: also a flow that ends needs a place */
         if (over)
