@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * The bits: for each of the first bytes of a direction and each value of it, which columns can still
- * hold; the same for lengths and ports. What an expression can do is asked of kt_expr_maybe() with
- * that one thing known, so any expression is indexed as well as it can be, and none wrongly.
+ * The bits: for each of the first bytes of a direction and each value of it, which columns can
+ * still hold; the same for lengths and ports. What an expression can do is asked of kt_expr_maybe()
+ * with that one thing known, so any expression is indexed as well as it can be, and none wrongly.
  */
 #include "ident/rules.h"
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 /* What is known while a row is made. */
 struct known {
     int64_t len_lo, len_hi;
-    int64_t port[2];      /* client, server; -1: any, -2: none that has a name */
+    int64_t port[2]; /* client, server; -1: any, -2: none that is named */
     const uint64_t *named;
     uint8_t bytes[KT_IDENT_HEAD], masks[KT_IDENT_HEAD];
 };
@@ -64,7 +64,7 @@ struct range {
     const struct kt_expr *e;
     uint64_t *rows;
     unsigned words, bit;
-    uint64_t edges[1024]; /* for lengths */
+    const uint64_t *edges; /* for lengths */
 };
 
 static void all(const struct range *r, unsigned from, unsigned to)
@@ -73,7 +73,8 @@ static void all(const struct range *r, unsigned from, unsigned to)
         set(r->rows, r->words, v, r->bit);
 }
 
-static enum kt_expr_answer ask_byte(const struct range *r, unsigned pos, unsigned value, unsigned mask)
+static enum kt_expr_answer ask_byte(const struct range *r, unsigned pos, unsigned value,
+                                    unsigned mask)
 {
     struct known k = nothing();
     k.len_lo = 1;
@@ -219,7 +220,9 @@ static int byte_rows(struct index *x, unsigned number)
         return KT_ENOMEM;
     for (unsigned i = 0; i < 2 * x->n; i++) {
         unsigned side = i >= x->n, column = i - side * x->n;
-        struct range r = {.e = x->column[column].side[side], .rows = rows, .words = 2 * x->words,
+        struct range r = {.e = x->column[column].side[side],
+                          .rows = rows,
+                          .words = 2 * x->words,
                           .bit = side * x->words * 64 + column};
         if (!r.e || !(kt_expr_reads_bytes(r.e, FIELD_PAYLOAD) >> pos & 1))
             all(&r, 0, 256);
@@ -252,12 +255,16 @@ static int len_rows(struct index *x)
         return KT_ENOMEM;
     for (unsigned i = 0; i < 2 * x->n; i++) {
         unsigned side = i >= x->n, column = i - side * x->n;
-        struct range r = {.e = x->column[column].side[side], .rows = rows, .words = 2 * x->words,
+        struct range r = {.e = x->column[column].side[side],
+                          .rows = rows,
+                          .words = 2 * x->words,
                           .bit = side * x->words * 64 + column};
         if (!r.e || !kt_expr_reads(r.e, FIELD_LEN)) {
             all(&r, 0, LEN_EXACT + 1);
         } else if (!copied(x, &r, i, LEN_EXACT + 1)) {
-            kt_expr_edges(r.e, r.edges);
+            uint64_t edges[1024] = {0};
+            kt_expr_edges(r.e, edges);
+            r.edges = edges;
             lengths(&r, 0, LEN_EXACT + 1);
         }
     }
@@ -269,31 +276,58 @@ static bool reads_ports(const struct kt_expr *e)
     return e && (kt_expr_reads(e, FIELD_SERVER) || kt_expr_reads(e, FIELD_CLIENT));
 }
 
-static int port_rows(struct index *x, struct row_set *s, const uint16_t *value, unsigned n,
-                     int server, int64_t other)
+/* Can the column hold when all that is known is `k`? */
+static bool possible(const struct column *c, const struct known *k)
 {
-    uint64_t *rows;
-    if (fill(s, n, x->words, &rows) < 0)
-        return KT_ENOMEM;
-    for (unsigned i = 0; i < x->n; i++) {
-        const struct kt_expr *part[] = {x->column[i].when, x->column[i].side[0],
-                                        x->column[i].side[1]};
-        bool reads[3], any = false;
-        for (int j = 0; j < 3; j++)
-            any |= reads[j] = reads_ports(part[j]);
-        for (unsigned v = 0; v < n; v++) {
-            struct known k = nothing();
-            k.named = x->named;
-            k.port[server] = v ? value[v] : -2; /* number 0: the ports without a name */
-            k.port[!server] = other;
-            bool no = false;
-            for (int j = 0; j < 3 && any && !no; j++)
-                no = reads[j] && kt_expr_maybe(part[j], load, &k) == KT_EXPR_NO;
-            if (!no)
-                set(rows, x->words, v, i);
+    const struct kt_expr *part[] = {c->when, c->side[0], c->side[1]};
+    for (int j = 0; j < 3; j++) {
+        if (reads_ports(part[j]) && kt_expr_maybe(part[j], load, k) == KT_EXPR_NO)
+            return false;
+    }
+    return true;
+}
+
+/* The ports that a column speaks of. False: of none. */
+static bool names(const struct column *c, uint64_t map[1024])
+{
+    const struct kt_expr *part[] = {c->when, c->side[0], c->side[1]};
+    bool any = false;
+    for (int j = 0; j < 3; j++) {
+        if (reads_ports(part[j])) {
+            kt_expr_numbers(part[j], map);
+            any = true;
         }
     }
-    return fold(s, rows);
+    return any;
+}
+
+/* A row for each of the ports `value[1…]` of one end, and row 0 for all others. A port is asked for
+ * by itself only in columns that speak of it. */
+static int port_rows(struct index *x, struct row_set *s, const uint16_t *value, unsigned n, int end,
+                     int64_t other)
+{
+    struct range r = {.words = x->words};
+    if (fill(s, n, x->words, &r.rows) < 0)
+        return KT_ENOMEM;
+    for (r.bit = 0; r.bit < x->n; r.bit++) {
+        const struct column *c = &x->column[r.bit];
+        uint64_t own[1024] = {0};
+        struct known k = nothing();
+        k.named = own;
+        k.port[!end] = other;
+        k.port[end] = -2;
+        if (!names(c, own)) {
+            all(&r, 0, n);
+            continue;
+        }
+        bool unnamed = possible(c, &k);
+        for (unsigned v = 0; v < n; v++) {
+            k.port[end] = value[v];
+            if (v && own[value[v] / 64] >> (value[v] % 64) & 1 ? possible(c, &k) : unnamed)
+                set(r.rows, r.words, v, r.bit);
+        }
+    }
+    return fold(s, r.rows);
 }
 
 /* A port that no rule speaks of is like any other such port: they share number 0. */
@@ -306,14 +340,8 @@ static int ports(struct index *x)
         free(value);
         return KT_ENOMEM;
     }
-    for (unsigned i = 0; i < x->n; i++) {
-        const struct kt_expr *part[] = {x->column[i].when, x->column[i].side[0],
-                                        x->column[i].side[1]};
-        for (int j = 0; j < 3; j++) {
-            if (reads_ports(part[j]))
-                kt_expr_numbers(part[j], x->named);
-        }
-    }
+    for (unsigned i = 0; i < x->n; i++)
+        names(&x->column[i], x->named);
     for (unsigned p = 0; p < 65536; p++) {
         if (x->named[p / 64] >> (p % 64) & 1) {
             x->port[p] = (uint16_t)n;
@@ -363,7 +391,9 @@ static void confidence(struct index *x)
         for (bits += reads_ports(c->when) ? 8 : 0; bits >= 8; bits -= 8)
             doubt /= 2;
         int sure = (int)(100 - doubt);
-        c->confidence = (uint8_t)(c->rule->confidence ? c->rule->confidence : sure > 99 ? 99 : sure);
+        c->confidence = (uint8_t)(c->rule->confidence ? c->rule->confidence
+                                  : sure > 99         ? 99
+                                                      : sure);
     }
 }
 
