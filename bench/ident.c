@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * What identification costs a flow: with the rules that ship, and with 600 made-up ones beside them.
- * Also against running rule after rule. Prints nanoseconds and the ratio.
+ * What identification costs a flow: with the rules that ship, and with 600 made-up ones beside
+ * them. Also against running rule after rule. Prints nanoseconds and the ratio.
  */
 #include "ident/rules.h"
 #include <stdio.h>
@@ -35,11 +35,14 @@ static void make(void)
     for (unsigned i = 0; i < FLOWS; i++) {
         unsigned k = (unsigned)(kt_mix64(i + 1, UINT64_C(0x9e3779b97f4a7c15)) % KT_ARRAY_LEN(kind));
         struct kt_seen *s = &flows[i];
-        *s = (struct kt_seen){.proto = kind[k].proto, .ip = 4, .server = kind[k].server,
+        *s = (struct kt_seen){.proto = kind[k].proto,
+                              .ip = 4,
+                              .server = kind[k].server,
                               .client = (uint16_t)(32768 + i)};
         for (int d = 0; d < 2; d++) {
             s->dir[d].len = d ? kind[k].down : kind[k].up;
-            s->dir[d].captured = s->dir[d].len < KT_IDENT_HEAD ? (uint8_t)s->dir[d].len : KT_IDENT_HEAD;
+            s->dir[d].captured =
+                s->dir[d].len < KT_IDENT_HEAD ? (uint8_t)s->dir[d].len : KT_IDENT_HEAD;
             for (unsigned j = 0; j < s->dir[d].captured; j++) {
                 x = kt_mix64(x + 3, UINT64_C(0xd6e8feb86659fd93)) + 1;
                 s->dir[d].head[j] = j < kind[k].n && !d ? (uint8_t)kind[k].head[j] : (uint8_t)x;
@@ -89,18 +92,26 @@ static struct kt_rules *with(unsigned n)
     }
     for (unsigned i = 0; i < n; i++) {
         uint64_t x = kt_mix64(i + 1, UINT64_C(0x9e3779b97f4a7c15));
-        kt_buf_printf(&text, "protocol: made-%u\nname: Made %u\ntransport: %s\ncategory: test\n"
-                             "priority: %u\n", i, i, i & 1 ? "tcp" : "udp", 30 + i % 100);
+        kt_buf_printf(&text,
+                      "protocol: made-%u\nname: Made %u\ntransport: %s\ncategory: test\n"
+                      "priority: %u\n",
+                      i, i, i & 1 ? "tcp" : "udp", 30 + i % 100);
         unsigned a = x & 255, b = x >> 8 & 255, c = x >> 16 & 255, len = x >> 24 & 511;
         if (i % 8 < 4)
-            kt_buf_printf(&text, "shape ask: bytes %02x %02x .. %02x and len == %u\n"
-                                 "shape reply: bytes %02x .. .. %02x\n", a, b, c, len + 4, b, a);
+            kt_buf_printf(&text,
+                          "shape ask: bytes %02x %02x .. %02x and len == %u\n"
+                          "shape reply: bytes %02x .. .. %02x\n",
+                          a, b, c, len + 4, b, a);
         else if (i % 8 < 6)
-            kt_buf_printf(&text, "shape ask: b0 == %u and be16b == len - %u\n"
-                                 "shape reply: len in {%u, %u..%u}\n", a, b & 7, len, len + 9, len + 20);
+            kt_buf_printf(&text,
+                          "shape ask: b0 == %u and be16b == len - %u\n"
+                          "shape reply: len in {%u, %u..%u}\n",
+                          a, b & 7, len, len + 9, len + 20);
         else
-            kt_buf_printf(&text, "shape ask: be32 == len - %u and port == %u\n"
-                                 "shape reply: b0 == %u and b3 in {1..%u}\n", a & 15, 1024 + (b << 5), c, a);
+            kt_buf_printf(&text,
+                          "shape ask: be32 == len - %u and port == %u\n"
+                          "shape reply: b0 == %u and b3 in {1..%u}\n",
+                          a & 15, 1024 + (b << 5), c, a);
         kt_buf_printf(&text, "accept: ask <-> reply\naccept: ask <-> silent%s\n\n",
                       i % 3 ? "" : " when port == 7777");
     }
@@ -122,12 +133,15 @@ int main(void)
     int64_t end = cpu();
     printf("loading: %.1f ms for %u labels, %.1f ms for %u\n", (double)(middle - start) / 1e6,
            kt_rules_labels(few), (double)(end - middle) / 1e6, kt_rules_labels(many));
-    printf("columns: %u TCP and %u UDP, with 600 more %u and %u\n", few->index[0].n, few->index[1].n,
-           many->index[0].n, many->index[1].n);
+    printf("columns: %u TCP and %u UDP, with 600 more %u and %u\n", few->index[0].n,
+           few->index[1].n, many->index[0].n, many->index[1].n);
     double a = measure(few, kt_ident_match, ROUNDS), b = measure(many, kt_ident_match, ROUNDS);
-    double c = measure(few, rule_match_slowly, ROUNDS / 20), d = measure(many, rule_match_slowly, ROUNDS / 50);
-    printf("the rules that ship   %7.1f ns a flow; rule after rule %8.1f, ratio %.0f\n", a, c, c / a);
-    printf("and 600 more          %7.1f ns a flow; rule after rule %8.1f, ratio %.0f\n", b, d, d / b);
+    double c = measure(few, rule_match_slowly, ROUNDS / 20),
+           d = measure(many, rule_match_slowly, ROUNDS / 50);
+    printf("the rules that ship   %7.1f ns a flow; rule after rule %8.1f, ratio %.0f\n", a, c,
+           c / a);
+    printf("and 600 more          %7.1f ns a flow; rule after rule %8.1f, ratio %.0f\n", b, d,
+           d / b);
     printf("600 more rules cost a factor of %.2f\n", b / a);
     kt_rules_free(few);
     kt_rules_free(many);

@@ -13,8 +13,8 @@
 #define MEAN_BYTES 333.0
 #define MEAN_PACKETS 14.0
 #define IPV6_SHARE 0.05
-#define SPAN (300 * KT_SECOND)     /* flows begin within it */
-#define LONGEST (120 * KT_SECOND)  /* flows that last longer are quickened */
+#define SPAN (300 * KT_SECOND)    /* flows begin within it */
+#define LONGEST (120 * KT_SECOND) /* flows that last longer are quickened */
 #define EPOCH (INT64_C(1767225600) * KT_SECOND)
 #define CANDIDATES 8
 
@@ -201,8 +201,7 @@ static struct due *draw_all(struct draw **draws, uint32_t *total)
         double quick = length > LONGEST ? (double)LONGEST / (double)length : 1;
         for (uint32_t i = 0; i < f->packets; i++) {
             int64_t at = (int64_t)((double)(frames[f->first + i].ts - f->begin) * quick);
-            due[(uint32_t)packets + i] =
-                (struct due){EPOCH + d->start + at, n, f->first + i};
+            due[(uint32_t)packets + i] = (struct due){EPOCH + d->start + at, n, f->first + i};
         }
         packets += f->packets;
         bytes += (double)f->bytes;
@@ -244,7 +243,9 @@ static void readdress(uint8_t *p, uint32_t len, uint32_t repetition)
     uint16_t type = kt_be16(p + at);
     uint8_t *ip = p + at + 2, *sums[3] = {0};
     uint32_t left = len - at - 2, head = type == 0x0800 && left >= 20 ? (ip[0] & 15) * 4u : 40;
-    uint16_t mask = (uint16_t)(kt_mix64(repetition + UINT64_C(0x9e3779b97f4a7c15), UINT64_C(0xe7037ed1a0b428db)) | 1);
+    uint16_t mask = (uint16_t)(kt_mix64(repetition + UINT64_C(0x9e3779b97f4a7c15),
+                                        UINT64_C(0xe7037ed1a0b428db)) |
+                               1);
     int n = 0;
     if (repetition == 0 || (type != 0x0800 && type != 0x86dd) || left < head)
         return;

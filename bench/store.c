@@ -36,8 +36,8 @@ static int take(const char *uri, const struct kt_rules *rules, struct kt_error *
     int rc = kt_source_open(&src, kt_builtin_registry(), uri, NULL, err);
     if (rc < 0)
         return rc;
-    rc = kt_flow_table_new(&table,
-                           &(struct kt_flow_options){.rules = rules, .interval = KT_SECOND}, err);
+    rc = kt_flow_table_new(&table, &(struct kt_flow_options){.rules = rules, .interval = KT_SECOND},
+                           err);
     int64_t at = 0;
     while (rc == KT_OK && (rc = kt_source_read(src, &batch, err)) == KT_OK) {
         for (unsigned i = 0; i < batch.n; i++)

@@ -4,15 +4,25 @@
 #include <math.h>
 #include <stdlib.h>
 
+enum { AHEAD = 8 }; /* entries whose memory is asked for before they are needed */
+
+static void prefetch(const struct kt_talk *t)
+{
+    __builtin_prefetch(t);
+    __builtin_prefetch((const char *)t + KT_CACHE_LINE);
+}
+
 int kt_activity_init(struct kt_detect *d)
 {
-    return kt_lru_init(&d->activity.talks, sizeof(struct kt_talk), sizeof(struct kt_talk_key),
-                       KT_TALKS);
+    for (int i = 0; i < KT_DECAYS - 1; i++)
+        d->activity.decay[i] = exp(-(double)i / KT_MEMORY);
+    return kt_recent_init(&d->activity.talks, sizeof(struct kt_talk), sizeof(struct kt_talk_key),
+                          KT_TALKS);
 }
 
 void kt_activity_fini(struct kt_detect *d)
 {
-    kt_lru_fini(&d->activity.talks);
+    kt_recent_fini(&d->activity.talks);
     for (int i = 0; i < KT_LAG; i++)
         free(d->activity.ring[i].act);
 }
@@ -24,19 +34,28 @@ struct kt_acts *kt_activity_now(struct kt_detect *d)
 
 struct kt_talk *kt_act_talk(const struct kt_detect *d, const struct kt_act *a)
 {
-    return kt_lru_at(&d->activity.talks, a->talk);
+    return kt_recent_at(&d->activity.talks, a->talk);
 }
 
-static double decay(uint64_t intervals)
+void kt_acts_prefetch(const struct kt_detect *d, const struct kt_recent *t,
+                      const struct kt_acts *acts, uint32_t i, int hint)
 {
-    return exp(-(double)intervals / KT_MEMORY);
+    if (i + 2 * AHEAD < acts->n)
+        prefetch(kt_act_talk(d, &acts->act[i + 2 * AHEAD]));
+    if (i + AHEAD < acts->n)
+        kt_recent_prefetch(t, kt_act_talk(d, &acts->act[i + AHEAD])->hint[hint]);
+}
+
+static double decay(const struct kt_detect *d, uint32_t intervals)
+{
+    return d->activity.decay[intervals < KT_DECAYS ? intervals : KT_DECAYS - 1];
 }
 
 double kt_talk_base(const struct kt_detect *d, const struct kt_talk *t, enum kt_measure m)
 {
     if (d->weight <= 0 || t->base[m] <= 0)
         return 0;
-    return t->base[m] * decay(d->accepted - t->decayed) / d->weight;
+    return t->base[m] * decay(d, (uint32_t)d->accepted - t->decayed) / d->weight;
 }
 
 void kt_activity_taint(struct kt_detect *d, int64_t began)
@@ -55,18 +74,20 @@ static void retire(struct kt_detect *d, struct kt_acts *acts)
     if (d->accepting) {
         d->block = (uint32_t)(d->accepted / KT_BLOCK % KT_BLOCKS);
         d->accepted++;
-        d->weight = d->weight * decay(1) + 1;
+        d->weight = d->weight * decay(d, 1) + 1;
     }
     for (uint32_t i = 0; i < acts->n; i++) {
         struct kt_act *a = &acts->act[i];
         struct kt_talk *t = kt_act_talk(d, a);
+        if (i + AHEAD < acts->n)
+            prefetch(kt_act_talk(d, &acts->act[i + AHEAD]));
         t->node.refs--;
         if (!d->accepting)
             continue;
-        double f = decay(d->accepted - t->decayed);
+        double f = decay(d, (uint32_t)d->accepted - t->decayed);
         for (int m = 0; m < KT_MEASURES; m++)
             t->base[m] = t->base[m] * f + (double)a->value[m];
-        t->decayed = d->accepted;
+        t->decayed = (uint32_t)d->accepted;
     }
     acts->n = 0;
 }
@@ -127,9 +148,44 @@ static void add(struct kt_act *a, const struct kt_slice *s)
     a->value[KT_M_FLOWS] += opened;
 }
 
+/* A slice on its way: its entry is looked up AHEAD slices later, when memory has answered. */
+struct coming {
+    struct kt_talk_key key;
+    uint32_t hash;
+};
+
+static int take(struct kt_detect *d, struct kt_acts *acts, const struct kt_slice *s,
+                const struct coming *c, uint64_t total)
+{
+    struct kt_recent *talks = &d->activity.talks;
+    /* The first ones all count; when there are too many, only those that weigh. */
+    uint64_t bytes = (uint64_t)s->bytes[0] + s->bytes[1];
+    bool room =
+        acts->n < KT_ACTS_LIGHT || (acts->n < KT_ACTS && bytes * (KT_ACTS - KT_ACTS_LIGHT) > total);
+    struct kt_talk *t = kt_recent_get(talks, &c->key, c->hash, room);
+    if (!t)
+        return KT_OK;
+    bool here = t->node.refs && t->seen == (uint32_t)d->now;
+    if (!here && !room)
+        return KT_OK;
+    if (!here) {
+        t->act = acts->n;
+        struct kt_act *a = act_new(acts);
+        if (!a)
+            return KT_ENOMEM;
+        a->talk = kt_recent_index(talks, t);
+        t->seen = (uint32_t)d->now;
+        t->node.refs++;
+    }
+    add(&acts->act[t->act], s);
+    return KT_OK;
+}
+
 int kt_activity_step(struct kt_detect *d, const struct kt_interval *iv)
 {
+    struct kt_recent *talks = &d->activity.talks;
     struct kt_acts *acts = kt_activity_now(d);
+    struct coming coming[2 * AHEAD];
     retire(d, acts);
     acts->used = true;
     acts->tainted = false;
@@ -137,30 +193,20 @@ int kt_activity_step(struct kt_detect *d, const struct kt_interval *iv)
     uint64_t total = 0;
     for (size_t i = 0; i < iv->slice_count; i++)
         total += (uint64_t)iv->slices[i].bytes[0] + iv->slices[i].bytes[1];
-    for (size_t i = 0; i < iv->slice_count; i++) {
-        const struct kt_slice *s = &iv->slices[i];
-        struct kt_talk_key key;
-        key_of(&key, s);
-        /* The first ones all count; when there are too many, only those that weigh. */
-        uint64_t bytes = (uint64_t)s->bytes[0] + s->bytes[1];
-        bool room = acts->n < KT_ACTS_LIGHT ||
-                    (acts->n < KT_ACTS && bytes * (KT_ACTS - KT_ACTS_LIGHT) > total);
-        struct kt_talk *t = kt_lru_get(&d->activity.talks, &key, room);
-        if (!t)
-            continue;
-        bool here = t->node.refs && t->seen == d->now;
-        if (!here && !room)
-            continue;
-        if (!here) {
-            t->act = acts->n;
-            struct kt_act *a = act_new(acts);
-            if (!a)
-                return KT_ENOMEM;
-            a->talk = kt_lru_index(&d->activity.talks, t);
-            t->seen = d->now;
-            t->node.refs++;
+    for (size_t i = 0; i < iv->slice_count + 2 * AHEAD; i++) {
+        struct coming *c = &coming[i % (2 * AHEAD)];
+        if (i >= 2 * AHEAD && take(d, acts, &iv->slices[i - 2 * AHEAD], c, total) < 0)
+            return KT_ENOMEM;
+        if (i < iv->slice_count) {
+            key_of(&c->key, &iv->slices[i]);
+            c->hash = kt_recent_hash(talks, &c->key);
+            __builtin_prefetch(&talks->bucket[c->hash & talks->mask]);
         }
-        add(&acts->act[t->act], s);
+        if (i >= AHEAD && i - AHEAD < iv->slice_count) {
+            uint32_t number = talks->bucket[coming[(i - AHEAD) % (2 * AHEAD)].hash & talks->mask];
+            if (number)
+                prefetch(kt_recent_at(talks, number - 1));
+        }
     }
     return KT_OK;
 }

@@ -45,48 +45,95 @@ static uint16_t app_of(const struct kt_incident *in, const struct kt_talk *t)
     return t->key.app;
 }
 
+/* The part of a conversation, made when it is the first time. */
+static struct kt_part *part_of(struct kt_change *c, struct kt_talk *t)
+{
+    if (t->change == c->number)
+        return &c->part[t->part];
+    if (c->parts == c->cap) {
+        size_t cap = c->cap ? c->cap * 2 : 256;
+        struct kt_part *part = realloc(c->part, cap * sizeof(*part));
+        if (!part)
+            return NULL;
+        c->part = part;
+        c->cap = cap;
+    }
+    t->change = c->number;
+    t->part = (uint32_t)c->parts;
+    c->part[c->parts] = (struct kt_part){.talk = t};
+    return &c->part[c->parts++];
+}
+
+static int add_acts(struct kt_detect *d, struct kt_change *c, const struct kt_incident *in,
+                    const struct kt_acts *acts)
+{
+    for (uint32_t i = 0; i < acts->n; i++) {
+        const struct kt_act *a = &acts->act[i];
+        struct kt_talk *t = kt_act_talk(d, a);
+        double value = value_of(in, a);
+        if ((value <= 0 && !(a->flags & KT_ACT_SLOW)) || !concerns(in, t))
+            continue;
+        struct kt_part *p = part_of(c, t);
+        if (!p)
+            return KT_ENOMEM;
+        p->after += value;
+        if (a->flags & KT_ACT_SLOW) {
+            p->ms_before += a->usual_ms;
+            p->ms_after += a->rtt_us / 1000.0;
+        }
+    }
+    return KT_OK;
+}
+
+/* What was usual: of conversations that are over, too. */
+static int add_base(struct kt_detect *d, struct kt_change *c, const struct kt_incident *in)
+{
+    const struct kt_recent *talks = &d->activity.talks;
+    for (uint32_t i = 0; i < talks->used; i++) {
+        struct kt_talk *t = kt_recent_at(talks, i);
+        double before = kt_talk_base(d, t, in->best.measure);
+        if (before <= 0)
+            continue;
+        struct kt_part *p = part_of(c, t);
+        if (!p)
+            return KT_ENOMEM;
+        p->before = before;
+    }
+    return KT_OK;
+}
+
 int kt_change_take(struct kt_detect *d, struct kt_change *c, const struct kt_incident *in)
 {
-    const struct kt_lru *talks = &d->activity.talks;
-    *c = (struct kt_change){.part = calloc(talks->used + 1, sizeof(*c->part))};
-    if (!c->part)
-        return KT_ENOMEM;
+    *c = (struct kt_change){.number = ++d->activity.changes};
     unsigned intervals = 0;
-    for (int r = 0; r < KT_LAG; r++) {
+    int rc = KT_OK;
+    for (int r = 0; r < KT_LAG && rc == KT_OK; r++) {
         const struct kt_acts *acts = &d->activity.ring[r];
         if (!acts->used || acts->start < in->began)
             continue;
         intervals++;
-        for (uint32_t i = 0; i < acts->n; i++) {
-            const struct kt_act *a = &acts->act[i];
-            struct kt_part *p = &c->part[a->talk];
-            if (!concerns(in, kt_act_talk(d, a)))
-                continue;
-            p->after += value_of(in, a);
-            if (a->flags & KT_ACT_SLOW) {
-                p->ms_before += a->usual_ms;
-                p->ms_after += a->rtt_us / 1000.0;
-            }
-        }
+        rc = add_acts(d, c, in, acts);
     }
-    bool base = in->class == KT_C_SURGE || in->class == KT_C_DROP;
+    if (rc == KT_OK && (in->class == KT_C_SURGE || in->class == KT_C_DROP))
+        rc = add_base(d, c, in);
     double scale = 1 / fmax(intervals, 1);
-    for (uint32_t i = 0; i < talks->used; i++) {
-        const struct kt_talk *t = kt_lru_at(talks, i);
+    size_t kept = 0;
+    for (size_t i = 0; i < c->parts; i++) {
         struct kt_part p = c->part[i];
-        p.talk = t;
-        p.app = app_of(in, t);
-        p.before = base ? kt_talk_base(d, t, in->best.measure) : 0;
         if (p.after <= 0 && p.before <= 0)
             continue;
+        p.app = app_of(in, p.talk);
         p.after *= scale;
         p.ms_before *= scale;
         p.ms_after *= scale;
         c->before += p.before;
         c->after += p.after;
-        c->part[c->parts++] = p;
+        c->part[kept++] = p;
     }
-    return KT_OK;
+    c->parts = kept;
+    if (rc != KT_OK)
+        kt_change_fini(c);
+    return rc;
 }
 
 void kt_change_fini(struct kt_change *c)
@@ -125,7 +172,7 @@ bool kt_explain_single(struct kt_detect *d, int64_t began, enum kt_measure m)
             top = &c.part[i];
     bool single = false;
     if (top && top->after - top->before > 0.6 * (c.after - c.before)) {
-        uint32_t talk = kt_lru_index(&d->activity.talks, top->talk), slices = 0, seen = 0;
+        uint32_t talk = kt_recent_index(&d->activity.talks, top->talk), slices = 0, seen = 0;
         for (int r = 0; r < KT_LAG; r++) {
             const struct kt_acts *acts = &d->activity.ring[r];
             for (uint32_t i = 0; acts->used && acts->start >= began && i < acts->n; i++) {

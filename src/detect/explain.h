@@ -17,7 +17,8 @@ struct kt_part {
 
 struct kt_change {
     struct kt_part *part;
-    size_t parts;
+    size_t parts, cap;
+    uint32_t number; /* its talks carry it */
     double before, after;
 };
 

@@ -23,30 +23,44 @@
 #define KT_TALKS 131072
 #define KT_INCIDENTS 32
 
-/* ---- lru.c: a bounded hash table that forgets what was used longest ago --------------------- */
+/* ---- recent.c: a bounded hash table that forgets what was not used lately ---------------------
+ */
 
-struct kt_lru_node {
-    uint32_t next, newer, older, hash, refs;
+struct kt_recent_node {
+    uint32_t next, hash, refs;
+    bool used; /* since the hand came by */
 };
 
-struct kt_lru {
+/* Which entry must go is found as pages are in the CLOCK algorithm (Corbató 1968): a hand goes
+ * round and takes the first that was not used since it came by last. Using an entry so touches no
+ * other entry. */
+struct kt_recent {
     unsigned char *mem;
     uint32_t *bucket;
     size_t entry, key; /* sizes */
-    uint32_t cap, used, mask;
-    uint32_t newest, oldest; /* index + 1, 0: none */
+    uint32_t cap, used, mask, hand;
 };
 
-/* An entry is a struct that starts with a kt_lru_node and then its key. */
-int kt_lru_init(struct kt_lru *t, size_t entry_size, size_t key_size, uint32_t cap);
-void kt_lru_fini(struct kt_lru *t);
-/* The entry of a key, made (zeroed) if `make`; NULL: not there, or all others are held. */
-void *kt_lru_get(struct kt_lru *t, const void *key, bool make);
-static inline void *kt_lru_at(const struct kt_lru *t, uint32_t index)
+/* An entry is a struct that starts with a kt_recent_node and then its key. */
+int kt_recent_init(struct kt_recent *t, size_t entry_size, size_t key_size, uint32_t cap);
+void kt_recent_fini(struct kt_recent *t);
+uint32_t kt_recent_hash(const struct kt_recent *t, const void *key);
+/* The entry of a key with that hash, made (zeroed) if `make`; NULL: not there, or too many others
+ * are held. */
+void *kt_recent_get(struct kt_recent *t, const void *key, uint32_t hash, bool make);
+static inline void *kt_recent_at(const struct kt_recent *t, uint32_t index)
 {
     return t->mem + (size_t)index * t->entry;
 }
-static inline uint32_t kt_lru_index(const struct kt_lru *t, const void *entry)
+/* The same, with a hint where it was found last time, for the next time. */
+void *kt_recent_again(struct kt_recent *t, uint32_t *hint, const void *key, bool make);
+static inline void kt_recent_prefetch(const struct kt_recent *t, uint32_t hint)
+{
+    const char *entry = kt_recent_at(t, hint ? hint - 1 : 0);
+    __builtin_prefetch(entry);
+    __builtin_prefetch(entry + KT_CACHE_LINE);
+}
+static inline uint32_t kt_recent_index(const struct kt_recent *t, const void *entry)
 {
     return (uint32_t)((size_t)((const unsigned char *)entry - t->mem) / t->entry);
 }
@@ -77,14 +91,18 @@ struct kt_talk_key {
     uint8_t proto, ip, zero[2];
 };
 
+enum { KT_HINT_CLIENT, KT_HINT_SERVER, KT_HINT_PAIR, KT_HINTS };
+
 /* A conversation: who asks whom for what. */
 struct kt_talk {
-    struct kt_lru_node node;
+    struct kt_recent_node node;
     struct kt_talk_key key;
     uint32_t act;             /* its place among the acts of interval `seen` */
-    uint64_t seen;            /* interval number */
-    uint64_t decayed;         /* accepted intervals up to which base[] is decayed */
+    uint32_t seen;            /* interval number, its low bits */
+    uint32_t decayed;         /* accepted intervals up to which base[] is decayed, likewise */
     double base[KT_MEASURES]; /* decayed sums over the accepted past */
+    uint32_t change, part;    /* the kt_change it is part of, and its place there */
+    uint32_t hint[KT_HINTS];  /* where detectors keep what they know of it */
 };
 
 enum {
@@ -116,9 +134,13 @@ struct kt_acts {
     bool used, tainted;
 };
 
+#define KT_DECAYS 2048 /* after so many intervals a baseline is as good as forgotten */
+
 struct kt_activity {
-    struct kt_lru talks;
+    struct kt_recent talks;
     struct kt_acts ring[KT_LAG];
+    double decay[KT_DECAYS];
+    uint32_t changes; /* kt_change_take() calls */
 };
 
 int kt_activity_init(struct kt_detect *d);
@@ -127,6 +149,9 @@ void kt_activity_fini(struct kt_detect *d);
 int kt_activity_step(struct kt_detect *d, const struct kt_interval *iv);
 struct kt_acts *kt_activity_now(struct kt_detect *d);
 struct kt_talk *kt_act_talk(const struct kt_detect *d, const struct kt_act *a);
+/* Asks for the memory of what a detector keeps of the act a little after the i-th. */
+void kt_acts_prefetch(const struct kt_detect *d, const struct kt_recent *t,
+                      const struct kt_acts *acts, uint32_t i, int hint);
 /* Mean of a measure per interval in the accepted past. */
 double kt_talk_base(const struct kt_detect *d, const struct kt_talk *t, enum kt_measure m);
 /* Marks the intervals from `began` on as not normal. */

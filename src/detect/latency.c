@@ -15,7 +15,7 @@
 #define FLOOR 8.0 /* ms: less is scheduling */
 
 struct pair {
-    struct kt_lru_node node;
+    struct kt_recent_node node;
     struct {
         uint8_t client[16], server[16];
         uint8_t ip, zero[7];
@@ -32,7 +32,7 @@ struct vote {
 };
 
 struct latency {
-    struct kt_lru pairs;
+    struct kt_recent pairs;
     struct vote vote[WINDOW][VOTES];
     unsigned votes[WINDOW];
     int64_t start[WINDOW];
@@ -45,13 +45,13 @@ static int init(struct kt_detect *d, void **state)
     (void)d;
     struct latency *l = calloc(1, sizeof(*l));
     *state = l;
-    return l ? kt_lru_init(&l->pairs, sizeof(struct pair), 40, PAIRS) : KT_ENOMEM;
+    return l ? kt_recent_init(&l->pairs, sizeof(struct pair), 40, PAIRS) : KT_ENOMEM;
 }
 
 static void fini(void *state)
 {
     struct latency *l = state;
-    kt_lru_fini(&l->pairs);
+    kt_recent_fini(&l->pairs);
     free(l);
 }
 
@@ -75,11 +75,11 @@ static void learn(struct pair *p, float ms)
 
 static void take(struct kt_detect *d, struct latency *l, struct kt_act *a, unsigned slot)
 {
-    const struct kt_talk *t = kt_act_talk(d, a);
+    struct kt_talk *t = kt_act_talk(d, a);
     struct pair key = {.key = {.ip = t->key.ip}};
     memcpy(key.key.client, t->key.client, 16);
     memcpy(key.key.server, t->key.server, 16);
-    struct pair *p = kt_lru_get(&l->pairs, &key.key, true);
+    struct pair *p = kt_recent_again(&l->pairs, &t->hint[KT_HINT_PAIR], &key.key, true);
     if (!p)
         return;
     float ms = (float)a->rtt_us / 1000, median;
@@ -174,9 +174,11 @@ static int step(struct kt_detect *d, void *state)
     unsigned slot = d->now % WINDOW;
     l->votes[slot] = 0;
     l->start[slot] = d->start;
-    for (uint32_t i = 0; i < acts->n; i++)
+    for (uint32_t i = 0; i < acts->n; i++) {
+        kt_acts_prefetch(d, &l->pairs, acts, i, KT_HINT_PAIR);
         if (acts->act[i].rtt_us && !(acts->act[i].flags & (KT_ACT_SCANNER | KT_ACT_DOWN)))
             take(d, l, &acts->act[i], slot);
+    }
     struct tally t = tally(d, l, 0, 0);
     if (t.slow >= 2 && !enough(&t, l->on)) {
         struct tally client = tally(d, l, majority(l, false), 0);

@@ -28,7 +28,8 @@ static const float steady[MEASURES] = {0, 20, 3};
 struct level {
     float recent[RECENT];
     float pending[KT_LAG];
-    double sum; /* decayed, of the accepted past */
+    double sum;      /* decayed, of the accepted past */
+    uint32_t silent; /* intervals without anything, up to now */
     struct kt_record high5, high15, low10;
     bool on;
     float threshold; /* while on: what was exceeded */
@@ -109,8 +110,10 @@ static struct window take(struct kt_detect *d, struct level *l, int64_t value)
     if (d->accepting)
         l->sum = l->sum * exp(-1.0 / KT_MEMORY) + *slot;
     *slot = x;
-    struct window w = {held(d, l, 5, 1), held(d, l, 15, 7), held(d, l, 10, 7)};
-    return w;
+    l->silent = x > 0 ? 0 : l->silent + 1;
+    if (l->silent >= RECENT)
+        return (struct window){0};
+    return (struct window){held(d, l, 5, 1), held(d, l, 15, 7), held(d, l, 10, 7)};
 }
 
 static void remember(struct kt_detect *d, struct level *l, const struct window *w)

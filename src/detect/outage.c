@@ -15,7 +15,7 @@
 #define GIVE_UP 60  /* intervals without a request after which an outage is not told any longer */
 
 struct server {
-    struct kt_lru_node node;
+    struct kt_recent_node node;
     struct {
         uint8_t addr[16];
         uint16_t port;
@@ -35,7 +35,7 @@ struct server {
 };
 
 struct outage {
-    struct kt_lru servers;
+    struct kt_recent servers;
     uint32_t watch[WATCHED];
     unsigned watching;
     uint32_t touched[KT_ACTS];
@@ -47,26 +47,27 @@ static int init(struct kt_detect *d, void **state)
     (void)d;
     struct outage *o = calloc(1, sizeof(*o));
     *state = o;
-    return o ? kt_lru_init(&o->servers, sizeof(struct server), 24, SERVERS) : KT_ENOMEM;
+    return o ? kt_recent_init(&o->servers, sizeof(struct server), 24, SERVERS) : KT_ENOMEM;
 }
 
 static void fini(void *state)
 {
     struct outage *o = state;
-    kt_lru_fini(&o->servers);
+    kt_recent_fini(&o->servers);
     free(o);
 }
 
 static void count(struct kt_detect *d, struct outage *o, struct kt_act *a)
 {
-    const struct kt_talk *t = kt_act_talk(d, a);
+    struct kt_talk *t = kt_act_talk(d, a);
     bool fails = a->failed || a->silent;
     if ((t->key.proto != KT_PROTO_TCP && t->key.proto != KT_PROTO_UDP) ||
         a->flags & KT_ACT_SCANNER || (!fails && !a->answered))
         return;
     struct server key = {.key = {.port = t->key.port, .proto = t->key.proto, .ip = t->key.ip}};
     memcpy(key.key.addr, t->key.server, 16);
-    struct server *s = kt_lru_get(&o->servers, &key.key, a->answered > 0);
+    struct server *s =
+        kt_recent_again(&o->servers, &t->hint[KT_HINT_SERVER], &key.key, a->answered > 0);
     if (!s)
         return;
     if (s->ill_until > d->now)
@@ -74,7 +75,7 @@ static void count(struct kt_detect *d, struct outage *o, struct kt_act *a)
     if (s->touched != d->now + 1) {
         s->touched = d->now + 1;
         s->answered = s->failed = s->refused = s->clients = 0;
-        o->touched[o->touches++] = kt_lru_index(&o->servers, s);
+        o->touched[o->touches++] = kt_recent_index(&o->servers, s);
     }
     s->answered += a->answered;
     s->failed += a->failed + a->silent;
@@ -112,7 +113,7 @@ static void judge(struct kt_detect *d, struct outage *o, struct server *s)
     if (!s->watched && s->good >= KNOWN && o->watching < WATCHED) {
         s->watched = true;
         s->node.refs++;
-        o->watch[o->watching++] = kt_lru_index(&o->servers, s);
+        o->watch[o->watching++] = kt_recent_index(&o->servers, s);
     }
 }
 
@@ -163,13 +164,15 @@ static int step(struct kt_detect *d, void *state)
     struct outage *o = state;
     struct kt_acts *acts = kt_activity_now(d);
     o->touches = 0;
-    for (uint32_t i = 0; i < acts->n; i++)
+    for (uint32_t i = 0; i < acts->n; i++) {
+        kt_acts_prefetch(d, &o->servers, acts, i, KT_HINT_SERVER);
         count(d, o, &acts->act[i]);
+    }
     for (unsigned i = 0; i < o->touches; i++)
-        judge(d, o, kt_lru_at(&o->servers, o->touched[i]));
+        judge(d, o, kt_recent_at(&o->servers, o->touched[i]));
     unsigned kept = 0;
     for (unsigned i = 0; i < o->watching; i++) {
-        struct server *s = kt_lru_at(&o->servers, o->watch[i]);
+        struct server *s = kt_recent_at(&o->servers, o->watch[i]);
         if (s->row == 0 || d->now > s->last_fail + GIVE_UP) {
             s->watched = s->down = false;
             s->row = 0;

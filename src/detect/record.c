@@ -52,12 +52,18 @@ float kt_record_best(const struct kt_record *r, const struct kt_detect *d, bool 
 
 float kt_kth(const float *v, unsigned n, unsigned k)
 {
-    float s[32];
+    float s[32]; /* the k + 1 smallest so far, in order */
+    if (n == 0)
+        return 0;
+    if (k >= n)
+        k = n - 1;
     for (unsigned i = 0; i < n && i < 32; i++) {
-        unsigned j = i;
+        unsigned j = i < k ? i : k;
+        if (i > k && v[i] >= s[k])
+            continue;
         for (; j > 0 && s[j - 1] > v[i]; j--)
             s[j] = s[j - 1];
         s[j] = v[i];
     }
-    return n ? s[k < n ? k : n - 1] : 0;
+    return s[k];
 }

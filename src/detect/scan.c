@@ -24,7 +24,7 @@ struct target {
 };
 
 struct client {
-    struct kt_lru_node node;
+    struct kt_recent_node node;
     struct {
         uint8_t addr[16];
         uint8_t ip, zero[7];
@@ -44,7 +44,7 @@ struct scanner {
 };
 
 struct scan {
-    struct kt_lru clients;
+    struct kt_recent clients;
     struct scanner *scanner[SCANNERS];
 };
 
@@ -53,13 +53,13 @@ static int init(struct kt_detect *d, void **state)
     (void)d;
     struct scan *s = calloc(1, sizeof(*s));
     *state = s;
-    return s ? kt_lru_init(&s->clients, sizeof(struct client), 24, CLIENTS) : KT_ENOMEM;
+    return s ? kt_recent_init(&s->clients, sizeof(struct client), 24, CLIENTS) : KT_ENOMEM;
 }
 
 static void fini(void *state)
 {
     struct scan *s = state;
-    kt_lru_fini(&s->clients);
+    kt_recent_fini(&s->clients);
     for (int i = 0; i < SCANNERS; i++)
         free(s->scanner[i]);
     free(s);
@@ -117,7 +117,7 @@ static void promote(struct scan *s, struct client *c)
             s->scanner[i] = malloc(sizeof(**s->scanner));
         if (!s->scanner[i])
             return;
-        *s->scanner[i] = (struct scanner){.client = kt_lru_index(&s->clients, c) + 1};
+        *s->scanner[i] = (struct scanner){.client = kt_recent_index(&s->clients, c) + 1};
         c->scanner = (uint8_t)(i + 1);
         c->node.refs++;
         for (int k = 0; k < c->n; k++)
@@ -157,7 +157,7 @@ static void contact(struct kt_detect *d, struct scan *s, struct client *c, struc
 
 static int raise(struct kt_detect *d, struct scan *s, int i)
 {
-    struct client *c = kt_lru_at(&s->clients, s->scanner[i]->client - 1);
+    struct client *c = kt_recent_at(&s->clients, s->scanner[i]->client - 1);
     if (d->now > c->active + 10) {
         c->scanner = 0;
         c->n = 0;
@@ -188,12 +188,14 @@ static int step(struct kt_detect *d, void *state)
     struct kt_acts *acts = kt_activity_now(d);
     for (uint32_t i = 0; i < acts->n; i++) {
         struct kt_act *a = &acts->act[i];
-        const struct kt_talk *t = kt_act_talk(d, a);
+        struct kt_talk *t = kt_act_talk(d, a);
+        kt_acts_prefetch(d, &s->clients, acts, i, KT_HINT_CLIENT);
         if (!a->opened && !a->failed)
             continue;
         struct client key = {.key = {.ip = t->key.ip}};
         memcpy(key.key.addr, t->key.client, 16);
-        struct client *c = kt_lru_get(&s->clients, &key.key, a->failed > 0);
+        struct client *c =
+            kt_recent_again(&s->clients, &t->hint[KT_HINT_CLIENT], &key.key, a->failed > 0);
         if (!c)
             continue;
         contact(d, s, c, a);
@@ -203,7 +205,7 @@ static int step(struct kt_detect *d, void *state)
         for (int k = 0; k < SCANNERS; k++) {
             if (!s->scanner[k] || !s->scanner[k]->client)
                 continue;
-            struct client *c = kt_lru_at(&s->clients, s->scanner[k]->client - 1);
+            struct client *c = kt_recent_at(&s->clients, s->scanner[k]->client - 1);
             if (!memcmp(c->key.addr, kt_act_talk(d, a)->key.client, 16))
                 a->flags |= KT_ACT_SCANNER;
         }
