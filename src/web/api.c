@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { POINTS = 600, POINTS_MAX = 5000, TOP = 12, TOP_MAX = 200, LIMIT = 100, LIMIT_MAX = 1000 };
+enum { POINTS = 600, POINTS_MAX = 5000, TOP = 12, TOP_MAX = 1000, LIMIT = 100, LIMIT_MAX = 1000 };
+#define VALUES_MAX INT64_C(1000000) /* of one reply */
 
 struct request {
     struct kt_web *web;
@@ -209,8 +210,7 @@ static void sums_json(struct request *r, struct kt_json *j, const char *key, con
 
 static unsigned applications(struct request *r)
 {
-    static const enum kt_stream_kind kinds[] = {KT_STREAM_TOTAL, KT_STREAM_APP,
-                                                KT_STREAM_CATEGORY};
+    static const enum kt_stream_kind kinds[] = {KT_STREAM_TOTAL, KT_STREAM_APP, KT_STREAM_CATEGORY};
     struct kt_store_result q[3] = {0};
     struct sums *s[3] = {0};
     int64_t interval;
@@ -329,6 +329,9 @@ static unsigned series(struct request *r)
     int rc = number(r, "points", 1, POINTS_MAX, &points);
     if (rc == KT_OK)
         rc = number(r, "top", 1, TOP_MAX, &top);
+    if (rc == KT_OK && points * top > VALUES_MAX)
+        rc =
+            kt_fail(&r->err, KT_EINVAL, 0, "points times top must be at most %" PRId64, VALUES_MAX);
     if (rc == KT_OK)
         rc = whole(r, &interval);
     if (rc == KT_OK)

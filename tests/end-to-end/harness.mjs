@@ -69,15 +69,23 @@ export async function stop() {
   }
 }
 
-// A page of its own that notes whatever must not happen; check() fails on it.
+// A page of its own that notes whatever must not happen; check() fails on it. `expected` matches the
+// replies that may fail, as "400 /api/v1/flows?… {"error":…}".
 export async function visit(url, hash = '', options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, timezoneId: 'Pacific/Auckland', ...options });
   const page = await context.newPage();
   const faults = [];
   const origin = new URL(url).origin;
+  // The browser's own line about a failed reply says neither which nor why.
   page.on('console', (m) => {
-    if (m.type() === 'error' && !options.expected?.test(m.text())) faults.push(`console: ${m.text()}`);
+    if (m.type() === 'error' && !/^Failed to load resource: the server responded/.test(m.text())) faults.push(`console: ${m.text()}`);
   });
+  const failures = [];
+  page.on('response', (r) => r.status() >= 400 && failures.push((async () => {
+    const { pathname, search } = new URL(r.url());
+    const said = `${r.status()} ${pathname}${search} ${await r.text().catch(() => '')}`;
+    if (!options.expected?.test(said)) faults.push(`reply: ${said}`);
+  })()));
   page.on('pageerror', (e) => faults.push(`error: ${e.message}`));
   page.on('request', (r) => {
     if (!r.url().startsWith(origin) && !r.url().startsWith('data:')) faults.push(`request to ${r.url()}`);
@@ -91,6 +99,7 @@ export async function visit(url, hash = '', options = {}) {
   return {
     page,
     check: async () => {
+      await Promise.all(failures);
       assert.deepEqual(faults, []);
       await context.close();
     },
@@ -120,7 +129,7 @@ export async function api(url, path) {
   return { status: reply.status, headers: reply.headers, body: await reply.json() };
 }
 
-export async function eventually(probe, what, ms = 8000) {
+export async function eventually(probe, what, ms = 30000) {
   const end = Date.now() + ms;
   let last;
   while (Date.now() < end) {

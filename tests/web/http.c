@@ -51,6 +51,9 @@ static void replies(void **state)
     expect(f, "/api/v1/series?kind=app&points=30", ".series[0].values[14:17]", "[400,200,400]");
     expect(f, "/api/v1/series?kind=app&points=60&top=1", ".series | map([.name, .total])",
            "[[\"T\\\"LS\",11800],[\"Other\",5900]]");
+    /* As many as there are applications: what the page asks for. */
+    expect(f, "/api/v1/series?kind=app&points=60&top=1000", ".series | map(.total)",
+           "[11800,5900]");
     expect(f, "/api/v1/series?kind=app&name=DNS&metric=flows&points=1", ".series[0]",
            "{\"name\":\"DNS\",\"total\":1180,\"values\":[1180]}");
     expect(f, "/api/v1/series?kind=health&points=60", ".series | map([.name] + .values[1:3])",
@@ -98,6 +101,8 @@ static void wrong_questions(void **state)
         {"/api/v1/series?from=tomorrow", 400, "from must be"},
         {"/api/v1/series?from=5&to=5", 400, "to must lie"},
         {"/api/v1/series?from=99999999999999999999", 400, "from must be"},
+        {"/api/v1/series?kind=app&top=1001", 400, "top must be"},
+        {"/api/v1/series?kind=app&top=1000&points=1001", 400, "points times top"},
         {"/api/v1/flows?filter=app+%3D%3D", 400, "error"},
         {"/api/v1/flows?filter=%22%00%01%ff", 400, "error"},
         {"/api/v1/flows?sort=colour", 400, "sorted"},
@@ -184,15 +189,9 @@ static void hosts(void **state)
         const char *host;
         int status;
     } cases[] = {
-        {"localhost", 200},
-        {"LocalHost:8470", 200},
-        {"127.0.0.1:1", 200},
-        {"[::1]:8470", 200},
-        {"192.168.1.5", 200},
-        {"evil.example", 403},
-        {"evil.example:8470", 403},
-        {"localhost.evil", 403},
-        {"127.0.0.1.evil.example", 403},
+        {"localhost", 200},         {"LocalHost:8470", 200}, {"127.0.0.1:1", 200},
+        {"[::1]:8470", 200},        {"192.168.1.5", 200},    {"evil.example", 403},
+        {"evil.example:8470", 403}, {"localhost.evil", 403}, {"127.0.0.1.evil.example", 403},
         {"[::1].evil", 403},
     };
     for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
@@ -235,8 +234,13 @@ static void hostile_requests(void **state)
     const struct fixture *f = *state;
     static const char end[] = " HTTP/1.1\r\nHost: [::1]\r\n\r\n";
     static const char *const starts[] = {
-        "GET /", "GET /api/v1/flows?filter=", "GET / HTTP/1.1\r\nHost: ", "GET / HTTP/1.1\r\nX: ",
-        "",      "GET /api/v1/flows?",        "\r\n\r\n",
+        "GET /",
+        "GET /api/v1/flows?filter=",
+        "GET / HTTP/1.1\r\nHost: ",
+        "GET / HTTP/1.1\r\nX: ",
+        "",
+        "GET /api/v1/flows?",
+        "\r\n\r\n",
     };
     size_t big = 300000;
     char *text = malloc(big);
@@ -309,8 +313,8 @@ static void many_at_once(void **state)
 static void addresses_to_listen_on(void **state)
 {
     struct fixture *f = *state;
-    static const char *const wrong[] = {"8470",   "localhost", "127.0.0.1:",     "127.0.0.1:70000",
-                                        ":80",    "1.2.3:80",  "[::1:80",        "example.org:80",
+    static const char *const wrong[] = {"8470",   "localhost", "127.0.0.1:",   "127.0.0.1:70000",
+                                        ":80",    "1.2.3:80",  "[::1:80",      "example.org:80",
                                         "::1:80", "",          "127.0.0.1:-80"};
     struct kt_web *web;
     struct kt_error err = {0};
