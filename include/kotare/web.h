@@ -36,7 +36,7 @@ struct kt_web_status {
     uint64_t packets, bytes, flows;
     uint64_t lost; /* packets known to be lost */
     uint64_t not_ip, malformed;
-    int64_t first, last; /* packet time */
+    int64_t first, last; /* packet time; live, what was watched without packets counts too */
     int64_t interval;
     unsigned workers;
     char warning[512]; /* the sentence of a fault that ended an input early, or "" */
@@ -48,7 +48,8 @@ struct kt_web_options {
     const char *listen;     /* "ADDR:PORT", "[::1]:8470"; port 0: any */
     const char *store_path; /* opened for reading */
     void (*status)(void *ctx, struct kt_web_status *status); /* called from web's threads */
-    /* The category of an application by its display name; may be NULL. Called from web's threads. */
+    /* The category of an application by its display name; may be NULL. Called from web's threads.
+     */
     const char *(*category)(void *ctx, const char *app);
     void *ctx;
 };

@@ -116,10 +116,13 @@ static int on_interval(void *ctx, const struct kt_interval *interval)
 static int commit(struct kt_watch *w, bool now)
 {
     int64_t t = kt_monotonic();
-    if (!now && t - w->committed < KT_SECOND)
+    if (!now &&
+        t - w->committed < KT_SECOND * 9 / 10) /* each interval of a second, if it jitters too */
         return KT_OK;
     w->committed = t;
     int rc = kt_store_commit(w->store, &w->fault);
+    if (rc == KT_OK)
+        kt_count_set(&w->watched, (uint64_t)w->closed);
     if (rc == KT_OK && w->web)
         kt_web_changed(w->web);
     return rc;
@@ -136,6 +139,8 @@ static int report(void *ctx, const struct kt_tick *tick, void **results, unsigne
         w->evicted += h[i]->evicted;
     }
     kt_count_set(&w->flows_shared, w->flows);
+    if (w->live && tick->closes && !tick->last)
+        w->closed = tick->start + tick->length;
     int rc = kt_collect_take(w->collect, tick->start, tick->length, tick->closes, h, n, &w->fault);
     for (unsigned i = 0; i < n; i++)
         kt_harvest_done(h[i]);
@@ -172,7 +177,11 @@ static void status(void *ctx, struct kt_web_status *s)
                                 .last = (int64_t)kt_count_get(&w->stats.last),
                                 .interval = w->pipeline.interval,
                                 .workers = w->pipeline.workers};
-    s->live = kt_source_is_live(w->pipeline.registry, w->pipeline.inputs[0]);
+    s->live = w->live;
+    /* Silence was watched too. */
+    int64_t watched = (int64_t)kt_count_get(&w->watched) - 1;
+    if (s->first && watched > s->last)
+        s->last = watched;
     size_t at = 0;
     for (unsigned i = 0; i < w->pipeline.input_count && at < sizeof s->input; i++)
         at += (size_t)snprintf(s->input + at, sizeof s->input - at, "%s%s", i ? ", " : "",
@@ -312,6 +321,7 @@ int kt_cmd_watch(int argc, char **argv)
     w.pipeline.registry = kt_builtin_registry();
     w.pipeline.inputs = (const char *const *)(argv + 1);
     w.pipeline.input_count = (unsigned)n;
+    w.live = kt_source_is_live(w.pipeline.registry, argv[1]);
     w.pipeline.workers = (unsigned)workers;
     w.pipeline.interval = (int64_t)seconds * KT_SECOND;
     w.pipeline.stop = &stop;

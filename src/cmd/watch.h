@@ -24,6 +24,7 @@ struct kt_watch {
     struct kt_detect *detect;
     struct kt_web *web;
     struct kt_pipeline_stats stats;
+    bool live;
     struct kt_error fault; /* of an op, or of an input */
     /* what the events were, by the detector's number */
     struct kt_event *events;
@@ -31,6 +32,8 @@ struct kt_watch {
     size_t event_count, event_cap;
     uint64_t flows, evicted;
     uint64_t flows_shared; /* the same, for the web's threads */
+    int64_t closed;        /* live: the end of the last interval, packets or none */
+    uint64_t watched;      /* the same, once it is in the store, for the web's threads */
     uint64_t done;
     char warning[512];
     int64_t committed, shown, began; /* monotonic */
