@@ -22,7 +22,7 @@ test: build
 	@test -f $(SANITIZED)/build.ninja || meson setup $(SANITIZED) -Dui=false \
 		-Db_sanitize=address,undefined -Db_lundef=false
 	@ninja -C $(SANITIZED)
-	@ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1 scripts/run-tests $(SANITIZED)
+	@ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1 scripts/run-tests $(SANITIZED) $(BUILD)
 
 lint: packages
 	scripts/check-layers
