@@ -95,6 +95,48 @@ static void test_ip_in_ip(void **state)
     assert_int_equal(p.key.port[1], 80);
 }
 
+/* Found by fuzzing: the outer UDP header is none of the cut packet inside. */
+static void test_cut_inside_a_tunnel(void **state)
+{
+    (void)state;
+    enum { CUT = 30 };
+    uint8_t ip[36 + 14 + CUT] = {0x45, 0, 0, sizeof ip, 0, 0, 0, 0, 64, 17, 0, 0,
+                                 192, 0, 2, 1, 192, 0, 2, 2, 0, 1, 0x12, 0xb5,
+                                 0, sizeof ip - 20, 0, 0, 8};
+    ip[48] = 8; /* the Ethernet type inside */
+    memcpy(ip + 50, ip_syn, CUT);
+    uint8_t buf[160];
+    struct kt_packet p = decoded(buf, frame(buf, (uint16_t[]){0x0800, 0}, ip, sizeof ip));
+    assert_true(p.flags & KT_PKT_TUNNEL);
+    assert_true(p.flags & KT_PKT_IP);
+    assert_int_equal(p.key.proto, KT_PROTO_TCP);
+    assert_int_equal(p.key.port[1], 80);
+    assert_false(p.flags & KT_PKT_TRANSPORT);
+}
+
+/* An ICMPv6 error about a later fragment: which flow it was cannot be told, and it is no fragment
+ * itself. */
+static void test_icmp_error_about_a_fragment(void **state)
+{
+    (void)state;
+    uint8_t ip[40 + 8 + 40 + 16] = {0x60, 0, 0, 0, 0, sizeof ip - 40, 58, 64};
+    ip[40] = 1; /* unreachable */
+    ip[48] = 0x60;
+    ip[54] = 44;
+    ip[88] = KT_PROTO_UDP;
+    ip[90] = 1; /* its offset */
+    uint8_t buf[160];
+    struct kt_packet p = decoded(buf, frame(buf, (uint16_t[]){0x86dd, 0}, ip, sizeof ip));
+    assert_int_equal(p.flags, KT_PKT_DECODED | KT_PKT_IP | KT_PKT_TRANSPORT);
+    assert_int_equal(p.key.proto, KT_PROTO_ICMPV6);
+    ip[90] = 0; /* the same about a first one */
+    ip[97] = 53;
+    p = decoded(buf, frame(buf, (uint16_t[]){0x86dd, 0}, ip, sizeof ip));
+    assert_int_equal(p.flags,
+                     KT_PKT_DECODED | KT_PKT_IP | KT_PKT_TRANSPORT | KT_PKT_ICMP_ERROR);
+    assert_int_equal(p.key.port[0], 53);
+}
+
 /* Whatever the bytes: no read beyond the end (ASan watches), offsets within what was captured or
  * at the end of what was on the wire, and every cut of a good packet decodes. */
 static void test_any_bytes(void **state)
@@ -135,6 +177,8 @@ int main(void)
         cmocka_unit_test(test_vlans),
         cmocka_unit_test(test_icmp_error_belongs_to_the_quoted_flow),
         cmocka_unit_test(test_ip_in_ip),
+        cmocka_unit_test(test_cut_inside_a_tunnel),
+        cmocka_unit_test(test_icmp_error_about_a_fragment),
         cmocka_unit_test(test_any_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
