@@ -217,6 +217,8 @@ void kt_json_u64(struct kt_json *j, uint64_t v);
 void kt_json_f64(struct kt_json *j, double v); /* NaN and infinities give null */
 void kt_json_bool(struct kt_json *j, bool v);
 void kt_json_null(struct kt_json *j);
+/* Is this JSON (RFC 8259, in UTF-8, at most 64 deep)? For what somebody else wrote. */
+bool kt_json_valid(const char *text, size_t len);
 
 /* ---- hashing ------------------------------------------------------------------------------ */
 

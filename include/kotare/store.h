@@ -91,6 +91,9 @@ KT_MUST_USE int kt_store_commit(struct kt_store *st, struct kt_error *err);
 /* The text of a key in buf, or KT_ENOTFOUND. */
 int kt_store_get_meta(struct kt_store *st, const char *key, char *buf, size_t size);
 
+/* How long its intervals are (meta "interval_ns"), a second when it does not say. */
+int64_t kt_store_interval(struct kt_store *st);
+
 /* Sums of one stream over `bins` equal steps from `from`: value[bin * KT_VALUES + column].
  * seen[bin] tells whether the store holds any point there (false: a gap). */
 struct kt_store_series {
@@ -107,9 +110,9 @@ struct kt_store_result {
     uint32_t *intervals; /* how many intervals of each bin were watched, for means */
 };
 /* Streams of one kind (name NULL: all of that kind) that have a point in [from, to) (0, 0: the
- * whole store); streams of health also without one. `step` is rounded up to whole intervals (meta
- * "interval_ns", else 1 s), `from` down to the beginning of its interval; bins are at most
- * max_bins. Points at or after `to` don't count. */
+ * whole store); streams of health also without one. `step` is rounded up to whole intervals, `from`
+ * down to the beginning of its interval; bins are at most max_bins. Points at or after `to` don't
+ * count. */
 KT_MUST_USE int kt_store_query(struct kt_store *st, enum kt_stream_kind kind, const char *name,
                                int64_t from, int64_t to, size_t max_bins,
                                struct kt_store_result *result, struct kt_error *err);

@@ -124,3 +124,102 @@ void kt_json_null(struct kt_json *j)
     lead(j);
     kt_buf_str(j->out, "null");
 }
+
+/* ---- is it JSON? ---- */
+
+static void spaces(struct kt_cursor *c)
+{
+    while (c->at < c->end &&
+           (*c->at == ' ' || *c->at == '\t' || *c->at == '\n' || *c->at == '\r'))
+        c->at++;
+}
+
+/* Steps over `word` if it comes next. */
+static bool next(struct kt_cursor *c, const char *word)
+{
+    size_t n = strlen(word);
+    if (kt_cursor_left(c) < n || memcmp(c->at, word, n) != 0)
+        return false;
+    c->at += n;
+    return true;
+}
+
+static bool escape(struct kt_cursor *c)
+{
+    unsigned char e = kt_cursor_u8(c);
+    for (int i = 0; e == 'u' && i < 4; i++) {
+        unsigned char x = kt_cursor_u8(c);
+        if (!((x >= '0' && x <= '9') || ((x | 32) >= 'a' && (x | 32) <= 'f')))
+            return false;
+    }
+    return e && strchr("\"\\/bfnrtu", e);
+}
+
+static bool string(struct kt_cursor *c)
+{
+    if (!next(c, "\""))
+        return false;
+    while (c->at < c->end && *c->at != '"') {
+        size_t n = utf8_len(c->at, kt_cursor_left(c));
+        bool escaped = *c->at == '\\';
+        if (n == 0 || *c->at < 0x20)
+            return false;
+        c->at += n;
+        if (escaped && !escape(c))
+            return false;
+    }
+    return next(c, "\"");
+}
+
+static bool digits(struct kt_cursor *c)
+{
+    const uint8_t *from = c->at;
+    while (c->at < c->end && *c->at >= '0' && *c->at <= '9')
+        c->at++;
+    return c->at > from;
+}
+
+static bool number(struct kt_cursor *c)
+{
+    next(c, "-");
+    if (!next(c, "0") && !digits(c))
+        return false;
+    if (next(c, ".") && !digits(c))
+        return false;
+    if (!next(c, "e") && !next(c, "E"))
+        return true;
+    if (!next(c, "+"))
+        next(c, "-");
+    return digits(c);
+}
+
+static bool value(struct kt_cursor *c, unsigned depth)
+{
+    spaces(c);
+    bool object = next(c, "{");
+    const char *close = object ? "}" : "]";
+    if (!object && !next(c, "["))
+        return c->at < c->end && *c->at == '"'
+                   ? string(c)
+                   : next(c, "true") || next(c, "false") || next(c, "null") || number(c);
+    spaces(c);
+    if (depth == 0 || next(c, close))
+        return depth != 0;
+    do {
+        spaces(c);
+        if (object && (!string(c) || (spaces(c), !next(c, ":"))))
+            return false;
+        if (!value(c, depth - 1))
+            return false;
+        spaces(c);
+    } while (next(c, ","));
+    return next(c, close);
+}
+
+bool kt_json_valid(const char *text, size_t len)
+{
+    struct kt_cursor c = kt_cursor(text, len);
+    bool ok = value(&c, 64);
+    spaces(&c);
+    return ok && !c.bad && c.at == c.end;
+}

@@ -42,6 +42,13 @@ static char *text(sqlite3_stmt *s, int column)
     return t ? strdup(t) : NULL;
 }
 
+/* The page takes it as it is, so what is no JSON is not there. */
+static char *json(sqlite3_stmt *s, int column)
+{
+    const char *t = (const char *)sqlite3_column_text(s, column);
+    return t && *t == '[' && kt_json_valid(t, strlen(t)) ? strdup(t) : NULL;
+}
+
 static void short_text(sqlite3_stmt *s, int column, char *to, size_t size)
 {
     const char *t = (const char *)sqlite3_column_text(s, column);
@@ -73,9 +80,9 @@ int kt_store_events(struct kt_store *st, int64_t from, int64_t to,
         };
         short_text(s, 6, e.kind, sizeof e.kind);
         short_text(s, 7, e.title, sizeof e.title);
-        e.causes = text(s, 8);
+        e.causes = json(s, 8);
         e.filter = text(s, 9);
-        e.streams = text(s, 10);
+        e.streams = json(s, 10);
         stop = event(ctx, &e);
         kt_event_fini(&e);
     }

@@ -217,12 +217,7 @@ static int make_grid(struct query *q, int64_t from, int64_t to, size_t max_bins,
                      struct kt_error *err)
 {
     struct kt_store_result *r = q->result;
-    int64_t first = 0, last = 0, interval = KT_SECOND;
-    char text[32];
-    if (kt_store_get_meta(q->st, "interval_ns", text, sizeof text) == KT_OK)
-        interval = strtoll(text, NULL, 10);
-    if (interval <= 0)
-        interval = KT_SECOND;
+    int64_t first = 0, last = 0, interval = kt_store_interval(q->st);
     int rc = kt_store_range(q->st, &first, &last, err);
     if (rc < 0 && rc != KT_ENOTFOUND)
         return rc;

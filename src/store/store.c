@@ -298,6 +298,15 @@ int kt_store_get_meta(struct kt_store *st, const char *key, char *buf, size_t si
     return result;
 }
 
+int64_t kt_store_interval(struct kt_store *st)
+{
+    char text[32];
+    int64_t ns = 0;
+    if (kt_store_get_meta(st, "interval_ns", text, sizeof text) == KT_OK)
+        ns = strtoll(text, NULL, 10);
+    return ns < 1 || ns > 86400 * KT_SECOND ? KT_SECOND : ns;
+}
+
 /* Remembers what kind stream `id` is. */
 static int learn_stream(struct kt_store *st, uint32_t id, unsigned kind)
 {

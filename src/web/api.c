@@ -96,25 +96,26 @@ static int window(struct request *r)
     return rc;
 }
 
-/* The window, or the whole store where a side is open. False: there is nothing yet. */
-static int whole(struct request *r, int64_t *interval)
+/* What a store says may lie anywhere in time. */
+static int64_t plus(int64_t a, int64_t b)
 {
-    char buf[32];
-    int64_t first = 0, last = 0;
-    *interval = KT_SECOND;
-    if (kt_store_get_meta(r->store, "interval_ns", buf, sizeof buf) == KT_OK)
-        *interval = strtoll(buf, NULL, 10);
-    if (*interval < 1)
-        *interval = KT_SECOND;
+    int64_t sum;
+    return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
+}
+
+/* The window, or the whole store where a side is open. */
+static int whole(struct request *r)
+{
+    int64_t first = 0, last = 0, interval = kt_store_interval(r->store);
     int rc = kt_store_range(r->store, &first, &last, &r->err);
     if (rc < 0 && rc != KT_ENOTFOUND)
         return rc;
     if (r->from == 0)
         r->from = first;
     if (r->to == 0)
-        r->to = last + *interval;
+        r->to = plus(last, interval);
     if (r->to <= r->from)
-        r->to = r->from + *interval;
+        r->to = plus(r->from, interval);
     return KT_OK;
 }
 
@@ -174,7 +175,8 @@ static struct sums *sum_up(const struct kt_store_result *q)
     for (size_t i = 0; s && i < q->n; i++) {
         s[i].name = q->series[i].stream.name;
         for (size_t b = 0; b < q->bins * KT_VALUES; b++)
-            s[i].value[b % KT_VALUES] += q->series[i].value[b];
+            s[i].value[b % KT_VALUES] =
+                plus(s[i].value[b % KT_VALUES], q->series[i].value[b]);
     }
     if (s && q->n)
         qsort(s, q->n, sizeof *s, by_bytes);
@@ -213,8 +215,7 @@ static unsigned applications(struct request *r)
     static const enum kt_stream_kind kinds[] = {KT_STREAM_TOTAL, KT_STREAM_APP, KT_STREAM_CATEGORY};
     struct kt_store_result q[3] = {0};
     struct sums *s[3] = {0};
-    int64_t interval;
-    int rc = whole(r, &interval);
+    int rc = whole(r);
     for (int i = 0; i < 3 && rc == KT_OK; i++) {
         rc = kt_store_query(r->store, kinds[i], NULL, r->from, r->to, 1, &q[i], &r->err);
         if (rc == KT_OK && !(s[i] = sum_up(&q[i])))
@@ -274,7 +275,7 @@ static void one_series(struct kt_json *j, const struct kt_store_result *q,
 {
     int64_t total = 0;
     for (size_t b = 0; b < q->bins; b++)
-        total += s->value[b * KT_VALUES + (unsigned)metric];
+        total = plus(total, s->value[b * KT_VALUES + (unsigned)metric]);
     kt_json_open(j, '{');
     text(j, "name", s->stream.name);
     kt_json_key(j, "total");
@@ -324,7 +325,7 @@ static unsigned series(struct request *r)
                     "kind must be total, app, category, direction, port or health");
     if (metric < 0)
         return fail(r, 400, "invalid", "metric must be bytes, packets or flows");
-    int64_t points = POINTS, top = TOP, interval;
+    int64_t points = POINTS, top = TOP;
     struct kt_store_result q = {0};
     int rc = number(r, "points", 1, POINTS_MAX, &points);
     if (rc == KT_OK)
@@ -333,7 +334,7 @@ static unsigned series(struct request *r)
         rc =
             kt_fail(&r->err, KT_EINVAL, 0, "points times top must be at most %" PRId64, VALUES_MAX);
     if (rc == KT_OK)
-        rc = whole(r, &interval);
+        rc = whole(r);
     if (rc == KT_OK)
         rc = kt_store_query_top(r->store, (enum kt_stream_kind)kind, name && *name ? name : NULL,
                                 r->from, r->to, (size_t)points, (enum kt_value)metric,
@@ -400,7 +401,7 @@ static int flow_json(void *ctx, const struct kt_stored_flow *flow)
     u64(j, "bytes_down", r->bytes[1]);
     u64(j, "bytes", r->bytes[0] + r->bytes[1]);
     kt_json_key(j, "duration");
-    kt_json_i64(j, r->last - r->first);
+    kt_json_i64(j, (int64_t)((uint64_t)r->last - (uint64_t)r->first));
     u64(j, "rtt_us", r->rtt_us);
     u64(j, "retransmits", (uint64_t)r->retransmits[0] + r->retransmits[1]);
     text(j, "end_reason", kt_flow_end_text(r->end));
