@@ -7,6 +7,7 @@
 #include <kotare/web.h>
 #include <microhttpd.h>
 #include <pthread.h>
+#include <sys/socket.h>
 
 #define READERS 8 /* kept open */
 #define WORKERS 4 /* queries at once */
@@ -59,6 +60,17 @@ unsigned kt_web_api(struct kt_web *w, const char *name, kt_web_param *param, voi
 void kt_web_status_json(struct kt_web *w, struct kt_buf *out);
 int kt_web_events_json(struct kt_store *st, int64_t from, int64_t to, struct kt_buf *out,
                        struct kt_error *err);
+
+/* address.c */
+struct kt_web_address {
+    struct sockaddr_storage sa;
+    socklen_t len;
+};
+/* "ADDR:PORT", "[ADDR6]:PORT", "localhost:PORT". */
+bool kt_web_listen_parse(const char *listen, struct kt_web_address *a);
+/* A page of somebody else's name that resolves to this address (DNS rebinding) names itself in
+ * Host: only literal addresses and localhost are served. NULL: no such header. */
+bool kt_web_host_ours(const char *host);
 
 /* jobs.c */
 int kt_web_jobs_start(struct kt_web *w);

@@ -126,26 +126,6 @@ static enum MHD_Result asset(struct MHD_Connection *c, const char *path)
     return answer(c, same ? 304 : 200, r);
 }
 
-/* A page of somebody else's name that resolves to this address (DNS rebinding) names itself in
- * Host: only literal addresses and localhost are served. */
-static bool host_is_ours(struct MHD_Connection *c)
-{
-    const char *host = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Host");
-    char name[64];
-    uint8_t addr[16];
-    int ip;
-    if (!host)
-        return true; /* HTTP/1.0; no browser */
-    bool v6 = *host == '[';
-    size_t len = v6 ? strcspn(++host, "]") : strcspn(host, ":");
-    char after = host[len] && v6 ? host[len + 1] : host[len];
-    if (len == 0 || len >= sizeof name || (after && after != ':'))
-        return false;
-    memcpy(name, host, len);
-    name[len] = '\0';
-    return strcasecmp(name, "localhost") == 0 || kt_addr_parse(name, addr, &ip) == KT_OK;
-}
-
 static const char *param(void *ctx, const char *name)
 {
     return MHD_lookup_connection_value(ctx, MHD_GET_ARGUMENT_KIND, name);
@@ -174,7 +154,7 @@ static bool refused(struct MHD_Connection *c, const char *method, enum MHD_Resul
         *rc = refuse(c, 405, "method", "only GET and HEAD are served");
     else if (length[strspn(length, "0")] || *header_of(c, "Transfer-Encoding"))
         *rc = refuse(c, 413, "body", "a request has no body here");
-    else if (!host_is_ours(c))
+    else if (!kt_web_host_ours(MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Host")))
         *rc = refuse(c, 403, "host", "ask by address or as localhost");
     else
         return false;
@@ -236,48 +216,10 @@ static void over(void *cls, struct MHD_Connection *c, void **state,
 
 /* ---- listening ---- */
 
-struct address {
-    struct sockaddr_storage sa;
-    socklen_t len;
-};
-
-static bool parse_listen(const char *listen, struct address *a)
-{
-    char host[64];
-    const char *colon = strrchr(listen, ':');
-    if (!colon || colon == listen)
-        return false;
-    bool v6 = *listen == '[' && colon[-1] == ']';
-    size_t len = (size_t)(colon - listen) - (v6 ? 2 : 0);
-    if (len >= sizeof host)
-        return false;
-    memcpy(host, listen + v6, len);
-    host[len] = '\0';
-    char *end;
-    unsigned long port = strtoul(colon + 1, &end, 10);
-    if (*end || end == colon + 1 || port > 65535)
-        return false;
-    if (strcmp(host, "localhost") == 0)
-        strcpy(host, "127.0.0.1");
-    memset(a, 0, sizeof *a);
-    if (v6) {
-        struct sockaddr_in6 *in = (struct sockaddr_in6 *)&a->sa;
-        in->sin6_family = AF_INET6;
-        in->sin6_port = htons((uint16_t)port);
-        a->len = sizeof *in;
-        return inet_pton(AF_INET6, host, &in->sin6_addr) == 1;
-    }
-    struct sockaddr_in *in = (struct sockaddr_in *)&a->sa;
-    in->sin_family = AF_INET;
-    in->sin_port = htons((uint16_t)port);
-    a->len = sizeof *in;
-    return inet_pton(AF_INET, host, &in->sin_addr) == 1;
-}
-
 static int open_socket(struct kt_web *w, int *fd, struct kt_error *err)
 {
-    struct address a;
-    if (!parse_listen(w->opt.listen, &a))
+    struct kt_web_address a;
+    if (!kt_web_listen_parse(w->opt.listen, &a))
         return kt_fail(err, KT_EINVAL, 0,
                        "%s: an address to listen on looks like 127.0.0.1:8470 or [::1]:8470",
                        w->opt.listen);
