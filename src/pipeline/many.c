@@ -111,7 +111,8 @@ static void *read_all(void *arg)
     struct kt_run *r = d->run;
     struct kt_packet packets[KT_BATCH];
     struct kt_batch batch = {.packet = packets};
-    struct kt_intervals iv = {.length = r->interval, .start = -1};
+    struct kt_intervals iv = {
+        .length = r->interval, .silence = r->opt->silence, .start = -1};
     struct kt_tick tick;
     while (!kt_run_stopped(r) && kt_feed_read(&d->feed, &batch) == KT_OK) {
         kt_steer_decode(d->steer, packets, batch.n, r->stats);
