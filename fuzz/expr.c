@@ -3,10 +3,8 @@
  * Expressions: any text compiles or is refused; what compiles runs, and kt_expr_maybe() never
  * contradicts the run.
  */
+#include "fuzz.h"
 #include <kotare/expr.h>
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct kt_expr_field fields[] = {
     {.name = "payload", .type = KT_EXPR_STR}, {.name = "peer.payload", .type = KT_EXPR_STR},
@@ -48,18 +46,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct kt_expr_env env = {.fields = fields, .patterns = size & 1};
     struct kt_error err;
     struct kt_expr *e;
-    char *text = malloc(size + 1);
-    if (!text)
-        return 0;
-    if (size)
-        memcpy(text, data, size);
-    text[size] = '\0';
+    char *text = fuzz_text(data, size);
     if (kt_expr_compile(&e, text, &env, &err) == KT_OK) {
         static const uint8_t bytes[8] = {0x16, 3, 1, 2};
         bool truth = kt_expr_true(e, load, bytes);
         enum kt_expr_answer a = kt_expr_maybe(e, load_part, bytes);
-        if (a != KT_EXPR_MAYBE && truth != (a == KT_EXPR_YES))
-            abort();
+        fuzz_must(a == KT_EXPR_MAYBE || truth == (a == KT_EXPR_YES));
         kt_expr_free(e);
     }
     free(text);

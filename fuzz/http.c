@@ -3,10 +3,8 @@
  * What a query string may hold: "NAME?key=value&…" goes to the API over an own small store, and
  * comes back as JSON or as an error with a sentence. (HTTP itself is libmicrohttpd's.)
  */
+#include "fuzz.h"
 #include "web/internal.h"
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define PARAMS 16
 struct params {
@@ -69,9 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         web.store_path = strdup(kt_store_path(store));
         atexit(clean_up);
     }
-    char *text = malloc(size + 1), *at;
-    memcpy(text, data, size);
-    text[size] = '\0';
+    char *text = fuzz_text(data, size), *at;
     struct params p = {0};
     at = strchr(text, '?');
     while (at && p.n < PARAMS) {

@@ -2,10 +2,8 @@
  *
  * Names in first payloads.
  */
+#include "fuzz.h"
 #include <kotare/ident.h>
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -14,8 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int tcp = 0; tcp < 2; tcp++) {
         enum kt_name_kind kind =
             kt_ident_name(tcp ? KT_PROTO_TCP : KT_PROTO_UDP, data, size, name, &len);
-        if (len > KT_NAME_MAX || (kind == KT_NAME_NONE) != (len == 0))
-            abort();
+        fuzz_must(len <= KT_NAME_MAX && (kind == KT_NAME_NONE) == (len == 0));
     }
     return 0;
 }

@@ -3,10 +3,8 @@
  * Chunks of flows (first byte even) and points (odd). What can be read as flows is written again and
  * must read as the same.
  */
+#include "fuzz.h"
 #include "store/internal.h"
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void points(const uint8_t *data, size_t size)
 {
@@ -17,8 +15,7 @@ static void points(const uint8_t *data, size_t size)
     for (; in.row < in.rows && !in.bad; in.row++)
         for (unsigned c = 0; c < POINT_INTS; c++)
             sum += kt_chunk_get(&in, c);
-    if (sum && in.rows == 0)
-        abort();
+    fuzz_must(in.rows || !sum);
     kt_chunk_in_fini(&in);
 }
 
@@ -31,21 +28,20 @@ static void flows(const uint8_t *data, size_t size)
     struct kt_flow_record r, s;
     if (kt_flow_chunk_read(&in, data, size) < 0)
         return;
-    if (!chunk.memory && kt_flow_chunk_init(&chunk, KT_CHUNK_ROWS) < 0)
-        abort();
+    fuzz_must(chunk.memory || kt_flow_chunk_init(&chunk, KT_CHUNK_ROWS) == KT_OK);
     kt_chunk_reset(&chunk);
     kt_buf_clear(&blob);
     while (kt_flow_chunk_next(&in, &base, &r))
         kt_flow_chunk_add(&chunk, &out, &r, r.verdict.label);
     kt_chunk_in_fini(&in);
-    if (kt_chunk_write(&chunk, &blob) < 0 || kt_flow_chunk_read(&again, blob.data, blob.len) < 0 ||
-        kt_flow_chunk_read(&in, data, size) < 0)
-        abort();
+    fuzz_must(kt_chunk_write(&chunk, &blob) == KT_OK);
+    fuzz_must(kt_flow_chunk_read(&again, blob.data, blob.len) == KT_OK);
+    fuzz_must(kt_flow_chunk_read(&in, data, size) == KT_OK);
     base = out = (struct kt_flow_base){0};
-    for (uint32_t i = 0; i < chunk.rows; i++)
-        if (!kt_flow_chunk_next(&in, &base, &r) || !kt_flow_chunk_next(&again, &out, &s) ||
-            memcmp(&r, &s, sizeof r) != 0)
-            abort();
+    for (uint32_t i = 0; i < chunk.rows; i++) {
+        fuzz_must(kt_flow_chunk_next(&in, &base, &r) && kt_flow_chunk_next(&again, &out, &s));
+        fuzz_must(memcmp(&r, &s, sizeof r) == 0);
+    }
     kt_chunk_in_fini(&in);
     kt_chunk_in_fini(&again);
 }
