@@ -27,6 +27,16 @@ def ping(host, to, count=3):
     return int(re.search(r"(\d+) received", out).group(1)), float(least.group(1)) if least else 0.0
 
 
+def obeys(net, order, left, right, holds):
+    """The wire reads its orders when it comes to it: a ping may be on its way before."""
+    net.wire(order)
+    for _ in range(20):
+        answers, least = ping(left, right.v4)
+        if holds(answers, least):
+            return
+    sys.exit(f"{order}: {answers} of 3 pings came back, the quickest in {least} ms")
+
+
 def try_wire(workdir, vlan):
     os.makedirs(os.path.join(workdir, "log"))
     shutil.copy(sys.argv[1], os.path.join(workdir, "wire"))
@@ -38,13 +48,9 @@ def try_wire(workdir, vlan):
         tap = net.record(raw, "")
         for to in (right.v4, right.v6):
             assert ping(left, to)[0] == 3, f"vlan {vlan}: {to} does not answer"
-        net.wire("delay 40")
-        answers, least = ping(left, right.v4)
-        assert answers == 3 and least >= 80, f"40 ms each way, and yet {least} ms there and back"
-        net.wire("delay 0 loss 100")
-        assert ping(left, right.v4)[0] == 0, "all is lost, and yet something answers"
-        net.wire("loss 0")
-        assert ping(left, right.v4)[0] == 3, "the wire did not recover"
+        obeys(net, "delay 40", left, right, lambda n, least: n == 3 and least >= 80)
+        obeys(net, "delay 0 loss 100", left, right, lambda n, least: n == 0)
+        obeys(net, "loss 0", left, right, lambda n, least: n == 3)
         time.sleep(0.3)
         kill(tap, 15)
         seen = subprocess.run(["tcpdump", "-nner", raw], capture_output=True, text=True).stdout.splitlines()
