@@ -10,6 +10,9 @@
  *     if (n < 0) …                                                    // err says what and where
  *     kt_reader_close(in);
  *
+ * Ownership: bytes are copied into the caller's buffer; the reader is the caller's until it is
+ * closed.
+ *
  * Thread rule: one thread at a time, but kt_reader_progress(), which any may call. Packed input is
  * unpacked by a thread of the reader's own, which runs at most 1 MiB ahead.
  *

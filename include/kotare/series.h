@@ -11,7 +11,7 @@
  *         kt_store_add_points(st, &p, 1, &err) < 0) …
  *     int kind = kt_stream_kind_parse("app");          // KT_STREAM_APP
  *
- * All of this are plain values without an owner, for any thread; the only error is KT_EINVAL for a
+ * All of these are plain values without an owner, for any thread; the only error is KT_EINVAL for a
  * text that names no kind.
  */
 #ifndef KOTARE_SERIES_H

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * docs/expressions.md: its filters compile, what it says holds does, its errors read as printed, and
- * its table of flow fields is the program's.
+ * docs/expressions.md: its filters compile, what it says holds does, its errors read as printed,
+ * and its table of flow fields is the program's.
  */
 #include "../fenced.h"
 #include <kotare/store.h>
 // cmocka wants these first
-#include <setjmp.h>
 #include <cmocka.h>
+#include <setjmp.h>
 
 static struct kt_expr *compiled(const char *text)
 {
@@ -89,7 +89,8 @@ static void errors(void **state)
 static void fields(void **state)
 {
     static const char *const type[] = {"condition", "number", "text", "address", "time"};
-    char *page = page_text("expressions.md"), *table = page ? strstr(page, "\n## Fields of flows\n") : NULL;
+    char *page = page_text("expressions.md"),
+         *table = page ? strstr(page, "\n## Fields of flows\n") : NULL;
     (void)state;
     assert_non_null(table);
     *strstr(table, "\n## Fields of rules\n") = '\0';

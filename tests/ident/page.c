@@ -5,8 +5,8 @@
  */
 #include "../fenced.h"
 #include "ident/rules.h"
-#include <setjmp.h>
 #include <cmocka.h>
+#include <setjmp.h>
 
 static int checked(const char *text, struct kt_error *err)
 {
@@ -66,8 +66,8 @@ static void keys(void **state)
             char key[40];
             size_t n = strspn(line, "abcdefghijklmnopqrstuvwxyz-");
             snprintf(key, sizeof key, "\n| `%.*s%s`", (int)n, line, line[n] == ':' ? "" : " NAME");
-            if (n && !strstr(page, key) && strncmp(line, "shared:", 7) != 0 && strncmp(line, "spec:", 5) != 0 &&
-                strncmp(line, "source:", 7) != 0)
+            if (n && !strstr(page, key) && strncmp(line, "shared:", 7) != 0 &&
+                strncmp(line, "spec:", 5) != 0 && strncmp(line, "source:", 7) != 0)
                 fail_msg("%s: the key of %.40s is not in the table", t->name, line);
         }
     }
