@@ -20,8 +20,8 @@
  * Conventions of the whole house:
  *  - A function that can fail returns an int: KT_OK, KT_END (a state, not an error) or a negative
  *    KT_E… code, and fills the caller's struct kt_error (which may be NULL).
- *  - Ownership: what _open or _new makes, _close or _free ends, which do nothing for NULL. What the caller
- *    zero-initialises (struct kt_buf, kt_arena, kt_error) stays the caller's.
+ *  - Ownership: what _open or _new makes, _close or _free ends, which do nothing for NULL. What the
+ *    caller zero-initialises (struct kt_buf, kt_arena, kt_error) stays the caller's.
  *  - Time is int64_t nanoseconds since 1970 UTC. Sizes are bytes.
  *  - Nothing here prints, exits or keeps a global.
  *

@@ -6,8 +6,9 @@
 #include "../fenced.h"
 #include <kotare/store.h>
 // cmocka wants these first
-#include <cmocka.h>
 #include <setjmp.h>
+// and comes last
+#include <cmocka.h>
 
 static struct kt_expr *compiled(const char *text)
 {

@@ -5,8 +5,10 @@
  */
 #include "../fenced.h"
 #include "ident/rules.h"
-#include <cmocka.h>
+// cmocka wants these first
 #include <setjmp.h>
+// and comes last
+#include <cmocka.h>
 
 static int checked(const char *text, struct kt_error *err)
 {
