@@ -90,7 +90,7 @@ struct kt_slice {
     uint16_t app; /* for kt_rules_app_name(); what was known when the interval closed */
     uint16_t retransmits;
     uint32_t rtt_us;   /* handshake finished in this interval, else 0 */
-    uint32_t bytes[2]; /* by sending side, saturating */
+    uint64_t bytes[2]; /* by sending side; an interval may last a day */
     uint32_t packets[2];
 };
 

@@ -106,12 +106,12 @@ static int add_slice(struct kt_collect *c, const struct kt_slice *s)
     uint32_t port = kt_ports_stream(&c->ports, &c->streams, s);
     if (port == NO_STREAM || app_streams(c, s->app) < 0)
         return KT_ENOMEM;
-    int64_t bytes = (int64_t)s->bytes[0] + s->bytes[1];
+    int64_t bytes = (int64_t)(s->bytes[0] + s->bytes[1]);
     int64_t packets = (int64_t)s->packets[0] + s->packets[1];
     int64_t began = !!(s->flags & KT_SLICE_NEW);
     kt_streams_add(&c->streams, c->total, bytes, packets, began);
-    kt_streams_add(&c->streams, c->up, s->bytes[0], s->packets[0], began);
-    kt_streams_add(&c->streams, c->down, s->bytes[1], s->packets[1], 0);
+    kt_streams_add(&c->streams, c->up, (int64_t)s->bytes[0], s->packets[0], began);
+    kt_streams_add(&c->streams, c->down, (int64_t)s->bytes[1], s->packets[1], 0);
     kt_streams_add(&c->streams, c->app_stream[s->app], bytes, packets, began);
     kt_streams_add(&c->streams, c->category_stream[s->app], bytes, packets, began);
     kt_streams_add(&c->streams, port, bytes, packets, began);

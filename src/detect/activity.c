@@ -143,7 +143,7 @@ static void add(struct kt_act *a, const struct kt_slice *s)
     }
     if (s->rtt_us && (!a->rtt_us || s->rtt_us < a->rtt_us))
         a->rtt_us = s->rtt_us;
-    a->value[KT_M_BYTES] += (uint64_t)s->bytes[0] + s->bytes[1];
+    a->value[KT_M_BYTES] += s->bytes[0] + s->bytes[1];
     a->value[KT_M_PACKETS] += (uint64_t)s->packets[0] + s->packets[1];
     a->value[KT_M_FLOWS] += opened;
 }
@@ -159,7 +159,7 @@ static int take(struct kt_detect *d, struct kt_acts *acts, const struct kt_slice
 {
     struct kt_recent *talks = &d->activity.talks;
     /* The first ones all count; when there are too many, only those that weigh. */
-    uint64_t bytes = (uint64_t)s->bytes[0] + s->bytes[1];
+    uint64_t bytes = s->bytes[0] + s->bytes[1];
     bool room =
         acts->n < KT_ACTS_LIGHT || (acts->n < KT_ACTS && bytes * (KT_ACTS - KT_ACTS_LIGHT) > total);
     struct kt_talk *t = kt_recent_get(talks, &c->key, c->hash, room);
@@ -192,7 +192,7 @@ int kt_activity_step(struct kt_detect *d, const struct kt_interval *iv)
     acts->start = iv->start;
     uint64_t total = 0;
     for (size_t i = 0; i < iv->slice_count; i++)
-        total += (uint64_t)iv->slices[i].bytes[0] + iv->slices[i].bytes[1];
+        total += iv->slices[i].bytes[0] + iv->slices[i].bytes[1];
     for (size_t i = 0; i < iv->slice_count + 2 * AHEAD; i++) {
         struct coming *c = &coming[i % (2 * AHEAD)];
         if (i >= 2 * AHEAD && take(d, acts, &iv->slices[i - 2 * AHEAD], c, total) < 0)

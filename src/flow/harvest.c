@@ -151,7 +151,7 @@ void kt_flow_make_slice(struct kt_flow_table *t, uint32_t index, int64_t interva
     s->tcp_flags = f->slice_tcp_flags;
     s->app = t->app_of[m->verdict.label];
     for (int side = 0; side < 2; side++) {
-        s->bytes[side] = saturate(f->bytes[side] - m->told_bytes[side]);
+        s->bytes[side] = f->bytes[side] - m->told_bytes[side];
         s->packets[side] = saturate(f->packets[side] - m->told_packets[side]);
         m->told_bytes[side] = f->bytes[side];
         m->told_packets[side] = f->packets[side];
@@ -170,7 +170,7 @@ void kt_flow_make_slice(struct kt_flow_table *t, uint32_t index, int64_t interva
     bool decided = (f->state & ST_FIRSTS) == ST_FIRSTS ||
                    (f->key.proto != KT_PROTO_TCP && f->key.proto != KT_PROTO_UDP);
     if (!decided)
-        remember(m, interval, (uint64_t)s->bytes[0] + s->bytes[1], s->packets[0] + s->packets[1],
+        remember(m, interval, s->bytes[0] + s->bytes[1], s->packets[0] + s->packets[1],
                  !!(s->flags & KT_SLICE_NEW));
 }
 

@@ -83,7 +83,7 @@ struct kt_flow_table {
     const struct kt_rules *rules;
     uint16_t *app_of; /* by label */
     int64_t interval;
-    int64_t wheel_at; /* the second up to which time-outs were handled, -1 before */
+    int64_t wheel_at; /* the second up to which time-outs were handled; -1 before the first flow */
     uint32_t wheel[WHEEL];
     struct kt_harvest *out; /* being filled */
     uint32_t *slice_flow;   /* whose slice it is, NONE when it is made already */
@@ -97,7 +97,8 @@ int64_t kt_flow_timeout(const struct flow *f);
 void kt_wheel_add(struct kt_flow_table *t, uint32_t index);
 void kt_wheel_remove(struct kt_flow_table *t, uint32_t index);
 void kt_wheel_expire(struct kt_flow_table *t, int64_t now);
-uint32_t kt_wheel_first(const struct kt_flow_table *t); /* that would time out first, or NONE */
+uint32_t kt_wheel_first(struct kt_flow_table *t); /* that would time out first, or NONE */
+enum kt_flow_end kt_flow_why_over(const struct flow *f);
 
 /* table.c */
 void kt_flow_end(struct kt_flow_table *t, uint32_t index, enum kt_flow_end why);

@@ -174,10 +174,14 @@ static uint32_t begin(struct kt_flow_table *t, const struct kt_packet *p, int *s
     f->slice = NO_SLICE;
     if (p->proto == KT_PROTO_TCP && !(p->tcp_flags & KT_TCP_SYN))
         f->state = ST_OPEN;
+    else if (p->proto == KT_PROTO_TCP && !*side)
+        f->state = ST_SYN; /* now, for the wheel: it may stay unanswered */
     m->id = p->seq;
     m->first = p->ts;
     m->iface = p->iface;
     kt_flow_begin_evidence(t, index);
+    if (KT_UNLIKELY(t->wheel_at < 0))
+        t->wheel_at = p->ts / WHEEL_TURN;
     put(t->slot, t->mask, (struct slot){p->hash, index + 1});
     t->used++;
     t->begun++;
@@ -279,12 +283,12 @@ static inline bool one(struct kt_flow_table *t, const struct kt_packet *p)
     if (KT_LIKELY(index != NONE)) {
         struct flow *f = &t->flow[index];
         if (KT_UNLIKELY(p->ts - f->last >= kt_flow_timeout(f))) {
-            kt_flow_end(t, index, kt_flow_closed(f) ? KT_FLOW_CLOSED : KT_FLOW_IDLE);
+            kt_flow_end(t, index, kt_flow_why_over(f));
             index = NONE;
         } else if (KT_UNLIKELY(segment && p->tcp_flags & KT_TCP_SYN &&
                                !(p->tcp_flags & KT_TCP_ACK) &&
                                reuses(f, &t->more[index], side, seq))) {
-            kt_flow_end(t, index, kt_flow_closed(f) ? KT_FLOW_CLOSED : KT_FLOW_REUSED);
+            kt_flow_end(t, index, kt_flow_closed(f) ? kt_flow_why_over(f) : KT_FLOW_REUSED);
             index = NONE;
         }
     }

@@ -66,7 +66,7 @@ void kt_wheel_remove(struct kt_flow_table *t, uint32_t index)
         t->flow[f->older].newer = f->newer;
 }
 
-static enum kt_flow_end why_over(const struct flow *f)
+enum kt_flow_end kt_flow_why_over(const struct flow *f)
 {
     if ((f->tcp_flags[0] | f->tcp_flags[1]) & KT_TCP_RST)
         return KT_FLOW_RESET;
@@ -88,7 +88,7 @@ static void look_at(struct kt_flow_table *t, uint16_t bucket, int64_t now)
         bool over = f->last + kt_flow_timeout(f) <= now;
         kt_wheel_add(t, index); /* the list was taken off: also a flow that ends needs a place */
         if (over)
-            kt_flow_end(t, index, why_over(f));
+            kt_flow_end(t, index, kt_flow_why_over(f));
         index = next;
     }
 }
@@ -96,20 +96,29 @@ static void look_at(struct kt_flow_table *t, uint16_t bucket, int64_t now)
 void kt_wheel_expire(struct kt_flow_table *t, int64_t now)
 {
     int64_t second = now / WHEEL_TURN;
-    if (t->wheel_at < 0 || second - t->wheel_at >= WHEEL)
+    if (second - t->wheel_at >= WHEEL)
         t->wheel_at = second - WHEEL + 1;
     for (; t->wheel_at < second; t->wheel_at++)
         look_at(t, (uint16_t)((uint64_t)t->wheel_at % WHEEL), now);
     look_at(t, (uint16_t)((uint64_t)t->wheel_at % WHEEL), now);
 }
 
-uint32_t kt_wheel_first(const struct kt_flow_table *t)
+/* Flows that were put off are put where they belong on the way: else one that is in use all the
+ * time would be taken for the one that rested longest. */
+uint32_t kt_wheel_first(struct kt_flow_table *t)
 {
-    int64_t from = t->wheel_at < 0 ? 0 : t->wheel_at;
-    for (int i = 0; i < WHEEL; i++) {
-        uint32_t index = t->wheel[(uint64_t)(from + i) % WHEEL];
-        if (index != NONE)
-            return index;
+    uint32_t any = NONE;
+    for (int64_t at = t->wheel_at; at < t->wheel_at + WHEEL; at++) {
+        uint32_t index = t->wheel[(uint64_t)at % WHEEL], next;
+        for (; index != NONE; index = next) {
+            const struct flow *f = &t->flow[index];
+            next = f->older;
+            any = index;
+            if ((f->last + kt_flow_timeout(f)) / WHEEL_TURN <= at)
+                return index;
+            kt_wheel_remove(t, index);
+            kt_wheel_add(t, index);
+        }
     }
-    return NONE;
+    return any;
 }
