@@ -152,7 +152,9 @@ static void name_label(const struct query *q, struct kt_stored_flow *f)
     f->app = l->app;
     f->category = l->category;
     f->rule = l->rule;
-    kt_proto_text(f->record.key.proto, f->proto);
+    const char *proto = kt_proto_text(f->record.key.proto, f->proto);
+    if (proto != f->proto)
+        memcpy(f->proto, proto, strlen(proto) + 1);
 }
 
 /* Calls fn for each flow of a chunk that is not replaced. */
