@@ -42,6 +42,9 @@ export function percent(share: number): string {
   return `${p >= 9.95 ? p.toFixed(0) : p.toFixed(1)}${THIN}%`;
 }
 
+// A sentence whose numbers stay with their units.
+export const unbroken = (text: string) => text.replace(/(\d) (?=%|[kMG]?bit\/s|[mµn]?s\b|[KMG]?i?B\b)/g, `$1${THIN}`);
+
 // A duration in seconds.
 export function duration(s: number): string {
   if (s < 0) return `−${duration(-s)}`;

@@ -6,7 +6,7 @@ import uPlot from 'uplot';
 import type { Event } from '../api';
 import { look, zone } from '../settings';
 import { useStore } from '../store';
-import { clock, duration, toNs, toSeconds } from '../units';
+import { clock, duration, toNs, toSeconds, unbroken } from '../units';
 import { EventLane } from './lane';
 import { pointed } from './cursor';
 import { makePlot, PLOT_HEIGHT, stacked, type Geometry, type PlotData } from './plot';
@@ -40,6 +40,7 @@ export function Chart(props: Props) {
       layers: () => now.current.data.layers,
       events: () => now.current.events,
       end: () => lastTime(now.current.data),
+      step: () => now.current.data.step,
       onCursor: (s) => {
         const { times, step } = now.current.data;
         const i = s === null ? -1 : Math.floor((s - (times[0] ?? 0)) / step);
@@ -144,7 +145,7 @@ function Readout({ data, events, value, at, geometry }: Props & { at: number; ge
           </tbody>
         </table>
       )}
-      {on.map((e) => <p class="on" key={e.id}>▲ {e.title}</p>)}
+      {on.map((e) => <p class="on" key={e.id}>▲ {unbroken(e.title)}</p>)}
     </div>
   );
 }

@@ -5,10 +5,16 @@ import { useEffect, useRef } from 'preact/hooks';
 import type { Evidence, Flow } from '../api';
 import { href, quoted } from '../route';
 import { bytes, clock, count, duration, moment } from '../units';
-import { endpoint } from '../views/flows';
-import { Swatch } from './common';
+import { endpoint, isIcmp } from '../views/flows';
+import { Bar, Swatch } from './common';
 
 const NAME_KINDS: Record<string, string> = { sni: 'TLS server name', http: 'HTTP host', dns: 'DNS question' };
+
+const PROTOS: Record<string, string> = { icmpv6: 'ICMPv6', 'proto-0': 'not IP' };
+const ENDS: Record<string, string> = {
+  active: 'still on at the end of what was seen', idle: 'fell silent', closed: 'closed', reset: 'reset', reused: 'its ports were used again',
+  evicted: 'forgotten to make room',
+};
 
 export function Drawer({ flow: f, onClose }: { flow: Flow; onClose: () => void }) {
   const box = useRef<HTMLDialogElement>(null);
@@ -31,30 +37,32 @@ export function Drawer({ flow: f, onClose }: { flow: Flow; onClose: () => void }
           <h2 id="flow-title"><Swatch name={f.app} />{f.app} <span class="muted">{f.category}</span></h2>
           <button type="button" class="quiet" onClick={onClose} aria-label="Close">✕</button>
         </header>
-        <p class="ends mono">{endpoint(f.client, f.client_port)}<span class="muted"> → </span>{endpoint(f.server, f.server_port)}</p>
+        <p class="ends mono">{endpoint(f.client, isIcmp(f) ? 0 : f.client_port)}<span class="muted"> → </span>{endpoint(f.server, isIcmp(f) ? 0 : f.server_port)}</p>
         <dl class="facts">
           {f.name && <Fact name={NAME_KINDS[f.name_kind ?? ''] ?? 'Name'}>{f.name}</Fact>}
           <Fact name="Began">{moment(f.start, 6)}</Fact>
-          <Fact name="Ended">{clock(f.end, 6)} <span class="muted">after {duration(f.duration / 1e9)}, {f.end_reason}</span></Fact>
+          <Fact name="Ended">{clock(f.end, 6)} <span class="muted">after {duration(f.duration / 1e9)}, {ENDS[f.end_reason] ?? f.end_reason}</span></Fact>
           <Fact name="From the client">{bytes(f.bytes_up)} <span class="muted">in {count(f.packets_up)} packets</span></Fact>
           <Fact name="From the server">{bytes(f.bytes_down)} <span class="muted">in {count(f.packets_down)} packets</span></Fact>
-          <Fact name="Transport">{f.proto.toUpperCase()}{f.vlan.length > 0 && <span class="muted"> VLAN {f.vlan.join(', ')}</span>}</Fact>
+          <Fact name="Transport">{PROTOS[f.proto] ?? f.proto.toUpperCase()}{isIcmp(f) && f.server_port > 0 && <span class="muted"> echo {f.server_port}</span>}{f.vlan.length > 0 && <span class="muted"> VLAN {f.vlan.join(', ')}</span>}</Fact>
           {f.rtt_us > 0 && <Fact name="Round trip">{duration(f.rtt_us / 1e6)}</Fact>}
-          {f.proto === 'tcp' && <Fact name="Retransmitted">{count(f.retransmits)} segments</Fact>}
+          {f.proto === 'tcp' && <Fact name="Retransmitted">{count(f.retransmits)} segment{f.retransmits === 1 ? '' : 's'}</Fact>}
           {f.flags.length > 0 && <Fact name="Flags">{f.flags.join(', ')}</Fact>}
         </dl>
         <h3>Why {f.app}</h3>
         <p>{f.rule
           ? <>Rule <code>{f.rule}</code> accepted it, <strong>{f.confidence} %</strong> sure.</>
           : <>No rule accepted it.</>}</p>
-        <meter min={0} max={100} value={f.confidence} aria-label="Confidence">{f.confidence} %</meter>
+        <Bar share={f.confidence / 100} />
         <Dump title="First bytes from the client" evidence={f.evidence?.up} />
         <Dump title="First bytes from the server" evidence={f.evidence?.down} />
         <p class="links">
           <a href={href('flows', { filter: `app == ${quoted(f.app)}` })}>All of {f.app}</a>
-          <a href={href('flows', { filter: `client == ${f.client}` })}>All of {f.client}</a>
-          <a href={href('flows', { filter: `server == ${f.server}` })}>All to {f.server}</a>
-          <a href={href('flows', { filter: `addr == ${f.client} and addr == ${f.server}` })}>All between both</a>
+          {f.client && <>
+            <a href={href('flows', { filter: `client == ${f.client}` })}>All of {f.client}</a>
+            <a href={href('flows', { filter: `server == ${f.server}` })}>All to {f.server}</a>
+            <a href={href('flows', { filter: `addr == ${f.client} and addr == ${f.server}` })}>All between both</a>
+          </>}
         </p>
       </div>
     </dialog>

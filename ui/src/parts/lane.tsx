@@ -9,6 +9,7 @@ const SIGNS: Record<string, string> = {
   surge: '↑', drop: '↓', outage: '✕', scan: '◎', latency: '◷', loss: '≋', new: '✦',
 };
 const MIN_WIDTH = 24, ROW_HEIGHT = 24, ROWS = 4;
+const labelWidth = (kind: string) => 34 + 7.5 * kind.length;
 export const signOf = (kind: string) => SIGNS[kind] ?? '!';
 
 export function EventLane({ events, geometry, end }: { events: Event[]; geometry: Geometry | null; end: number }) {
@@ -26,12 +27,16 @@ export function EventLane({ events, geometry, end }: { events: Event[]; geometry
     ends[row] = Math.max(ends[row] ?? 0, a + w);
     return { e, a: Math.min(a, width - MIN_WIDTH), w, row };
   });
+  // Where nothing follows too soon, a short event has room for its word.
+  const room = (p: (typeof placed)[number]) =>
+    placed.reduce((n, o) => (o !== p && o.row === p.row && o.a >= p.a ? Math.min(n, o.a - 4) : n), width) - p.a;
   return (
     <ul class="lane" style={{ height: `${Math.max(1, ends.length) * ROW_HEIGHT + 2}px` }} aria-label={`${shown.length} events in this window`}>
-      {placed.map(({ e, a, w, row }) => (
-        <li key={e.id} style={{ left: `${left + a}px`, width: `${w}px`, top: `${row * ROW_HEIGHT + 1}px` }}>
-          <a href={hrefKeeping('events', { event: e.id })} class={`marker ${w < 70 ? 'tight' : ''}`} title={e.title}
+      {placed.map((p) => ({ ...p, label: labelWidth(p.e.kind), space: room(p) })).map(({ e, a, w, row, label, space }) => (
+        <li key={e.id} style={{ left: `${left + a}px`, width: `${Math.max(w, space >= label ? label : 0)}px`, top: `${row * ROW_HEIGHT + 1}px` }}>
+          <a href={hrefKeeping('events', { event: e.id })} class={`marker ${Math.max(w, space) < label ? 'tight' : ''}`} title={e.title}
              aria-label={`Event at ${clock(e.began)}: ${e.title}`}>
+            <span class="lasts" aria-hidden="true" style={{ width: `${w}px` }} />
             <span aria-hidden="true">{signOf(e.kind)}</span><span class="text" aria-hidden="true">{e.kind}</span>
           </a>
         </li>

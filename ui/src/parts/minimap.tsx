@@ -21,6 +21,9 @@ export function Minimap() {
   const now = drag?.now ?? s.window;
   const part = (t: bigint) => Math.max(0, Math.min(1, Number(t - all.from) / length));
   const values = total.data?.series[0]?.values ?? [];
+  // What is stored may begin before the first packet: live, silence is stored too.
+  const begins = total.data ? Number(BigInt(total.data.from) - all.from) / length : 0;
+  const lasts = total.data ? (total.data.step * values.length) / length : 1;
   const top = values.reduce<number>((m, v) => Math.max(m, v ?? 0), 0);
 
   const at = (x: number): bigint => {
@@ -59,7 +62,7 @@ export function Minimap() {
   const a = part(now.from) * 100, z = part(now.to) * 100;
   return (
     <div class="minimap" ref={box} aria-hidden="true" onPointerDown={down} onPointerMove={move} onPointerUp={up} onPointerCancel={() => setDrag(null)}>
-      <svg viewBox="0 0 1000 40" preserveAspectRatio="none"><path d={areas(values, 1000, 40, top)} /></svg>
+      <svg viewBox="0 0 1000 40" preserveAspectRatio="none"><path d={areas(values, 1000, 40, top)} transform={`translate(${begins * 1000} 0) scale(${lasts} 1)`} /></svg>
       <span class="shade" style={{ left: 0, width: `${a}%` }} />
       <span class="shade" style={{ left: `${z}%`, width: `${100 - z}%` }} />
       <span class={`frame ${s.held || drag ? 'held' : ''}`} style={{ left: `${a}%`, width: `${z - a}%` }} />

@@ -39,6 +39,7 @@ export interface PlotHooks {
   layers: () => Layer[];
   events: () => Event[];
   end: () => number; // of what is known, seconds: where an event that is still on stops
+  step: () => number; // seconds: between two of them nothing is known
   onCursor: (seconds: number | null) => void;
   onSelect: (from: number, to: number) => void;
   onGeometry: (g: Geometry) => void;
@@ -65,7 +66,7 @@ export function makePlot(root: HTMLElement, width: number, height: number, data:
       y: { range: (_u, _min, max) => [0, max > 0 ? max * 1.06 : 1] },
     },
     axes: [
-      { ...axis, incrs: STEPS, size: 28, space: 76, values: (_u, splits, _a, _s, incr) =>
+      { ...axis, incrs: () => STEPS.filter((s) => s >= hooks.step()), size: 28, space: 76, values: (_u, splits, _a, _s, incr) =>
           splits.map((s) => (incr < 1 ? clock(toNs(s), 3) : incr < 60 ? clock(toNs(s)) : clock(toNs(s)).slice(0, 5))) },
       { ...axis, size: 78, space: 46, values: (_u, splits) => splits.map((v) => hooks.axis(v).replace(/\.0+(?=\D)|(?<=\.\d)0(?=\D)/, '')) },
     ],

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Cause, Event, Events, Reply } from '../api';
-import { href, quoted, release, route, shown } from '../route';
+import { href, quoted, release, route, shown, type Params } from '../route';
 import { status } from '../live';
 import { zone } from '../settings';
 import { useStore } from '../store';
-import { clock, duration, moment, percent, si, THIN, toSeconds } from '../units';
+import { clock, duration, moment, percent, si, THIN, toSeconds, unbroken } from '../units';
 import { Bar, Empty, Failure, Loading } from '../parts/common';
 import { signOf } from '../parts/lane';
 
@@ -43,7 +43,7 @@ function EventCard({ event: e, now, chosen }: { event: Event; now: bigint; chose
     <li class={`card event ${level} ${chosen ? 'chosen' : ''}`} ref={box} id={`event-${e.id}`}>
       <header>
         <span class="sign" aria-hidden="true">{signOf(e.kind)}</span>
-        <h2>{e.title}</h2>
+        <h2>{unbroken(e.title)}</h2>
         <span class="kind">{e.kind}</span>
       </header>
       <dl class="when">
@@ -56,10 +56,19 @@ function EventCard({ event: e, now, chosen }: { event: Event; now: bigint; chose
       <p class="links">
         <a class="button primary" href={href('flows', { from: String(from), to: String(to), filter: e.filter })}>Flows of that moment</a>
         <a class="button" href={href('overview', { from: String(from - pad), to: String(to + pad) })}>Show on the overview</a>
-        {e.streams.map((x) => <span class="tag" key={x.kind + x.name}>{x.kind}{x.name && `: ${x.name}`}</span>)}
+        {e.streams.length > 0 && <span class="muted">Seen in</span>}
+        {e.streams.map((x) => <Seen key={x.kind + x.name} {...x} window={{ from: String(from - pad), to: String(to + pad) }} />)}
       </p>
     </li>
   );
+}
+
+// A stream that the event shows in: alone on the overview, where it can be stacked.
+function Seen({ kind, name, window }: { kind: string; name: string; window: Params }) {
+  const stack = { app: '', category: 'category', direction: 'direction', port: 'port', total: '' }[kind];
+  const text = name ? `${kind}: ${kind === 'direction' ? { up: 'from clients', down: 'from servers' }[name] ?? name : name}` : kind;
+  if (stack === undefined) return <span class="tag">{text}</span>;
+  return <a class="tag" href={href('overview', { ...window, stack, only: name })}>{text}</a>;
 }
 
 function amount(v: number, unit = ''): string {

@@ -11,20 +11,30 @@ import { Drawer } from '../parts/drawer';
 import { SortHead } from '../parts/sort';
 
 const PAGE = 100;
-const EXAMPLES = ['app == "DNS"', 'bytes > 1000000', 'client == 10.0.0.0/8', 'server_port == 443 and proto == "tcp"',
-  'rtt_us > 50000', 'retransmits > 0', 'not category == "Web"'];
+const EXAMPLES = ['app == "DNS"', 'bytes > 1M', 'client in 10.0.0.0/8', 'server_port in {80, 443}', 'rtt_us > 50000',
+  'syn and not answered', 'name contains "lab"', 'not category == "web"'];
 const FIELDS: [string, string][] = [
   ['app, category', 'what it is, as text: app == "DNS"'], ['rule, confidence', 'which rule said so, how sure in percent'],
-  ['client, server, addr', 'addresses or prefixes: addr == 10.0.0.0/8; addr is either'], ['client_port, server_port, port', 'numbers; port is either'],
+  ['client, server, addr', 'addresses or prefixes: addr in 10.0.0.0/8; addr is either'], ['client_port, server_port, port', 'numbers; port is either'],
   ['proto, ip, vlan', '"tcp", "udp", "icmp"; 4 or 6; the outer VLAN'], ['name', 'host name seen in TLS, HTTP or DNS'],
   ['bytes, bytes_up, bytes_down, payload', 'both ways, from the client, from the server'], ['packets, packets_up, packets_down', 'the same in packets'],
   ['start, end, duration', 'durations are written 5s or 10ms'], ['rtt_us, retransmits', 'handshake in microseconds, segments sent again'],
-  ['syn, answered, refused, icmp_error', 'true or not: not answered'], ['end_reason', '"active", "idle", "closed", "reset", "reused", "evicted"'],
+  ['syn, answered, refused, icmp_error', 'conditions: syn and not answered'], ['end_reason', '"active", "idle", "closed", "reset", "reused", "evicted"'],
 ];
 export function endpoint(host: string, port: number): string {
   if (!host) return 'no address';
   if (!port) return host;
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+// What stands in the ports' place is the identifier of an echo.
+export const isIcmp = (f: Flow) => f.proto === 'icmp' || f.proto === 'icmpv6';
+
+// A port behind an address of IPv6 would look like a part of it.
+function End({ host, port }: { host: string; port: number }) {
+  if (!host) return <>–</>;
+  const six = port > 0 && host.includes(':');
+  return <>{six && <span class="port">[</span>}{host}{six && <span class="port">]</span>}{port > 0 && <span class="port">:{port}</span>}</>;
 }
 
 export function FlowsView() {
@@ -86,7 +96,7 @@ function FilterBox({ filter, error }: { filter: string; error: ApiError | undefi
       <details class="fields">
         <summary>All fields</summary>
         <dl>{FIELDS.map(([name, doc]) => <div key={name}><dt><code>{name}</code></dt><dd>{doc}</dd></div>)}</dl>
-        <p class="muted">Compare with == != &lt; &lt;= &gt; &gt;=, join with and, or, not and brackets.</p>
+        <p class="muted">Compare with == != &lt; &lt;= &gt; &gt;= in contains starts ends, join with and, or, not and brackets: {' '}<code>server_port in {'{80, 443, 8000..8999}'} and not client in 10.0.0.0/8</code></p>
       </details>
     </form>
   );
@@ -128,11 +138,12 @@ function Table({ flows, sort, up, stale, openId }: { flows: Flow[]; sort: string
             <tr key={f.id} class={f.id === openId ? 'chosen' : ''} onClick={() => change({ flow: f.id }, true)}>
               <td class="mono"><button type="button" class="open" aria-haspopup="dialog"
                   aria-label={`${clock(f.start, 3)}, ${f.app}, ${f.client} to ${f.server}: details`}>{clock(f.start, 3)}</button></td>
-              <td class="mono">{f.client || '–'}{f.client_port > 0 && <span class="port">:{f.client_port}</span>}</td>
-              <td class="mono">{f.server || '–'}{f.server && <span class="port">{f.server_port > 0 && `:${f.server_port}`}/{f.proto}</span>}{f.name && <span class="host">{f.name}</span>}</td>
+              <td class="mono"><End host={f.client} port={isIcmp(f) ? 0 : f.client_port} /></td>
+              <td class="mono"><End host={f.server} port={isIcmp(f) ? 0 : f.server_port} />{f.server && <span class="port">/{f.proto}</span>}
+                {isIcmp(f) && f.server_port > 0 && <span class="port"> id {f.server_port}</span>}{f.name && <span class="host">{f.name}</span>}</td>
               <td><Swatch name={f.app} />{f.app}</td>
               <td class="num"><span class="weight" aria-hidden="true"><span style={{ width: `${(f.bytes / most) * 100}%` }} /></span><span class="amount">{bytes(f.bytes)}</span></td>
-              <td class="num p2">{duration(f.duration / 1e9)}</td>
+              <td class="num p2">{f.duration ? duration(f.duration / 1e9) : '–'}</td>
               <td class="num p3">{f.rtt_us ? duration(f.rtt_us / 1e6) : '–'}</td>
               <td class="num p4">{f.retransmits ? si(f.retransmits) : '–'}</td>
             </tr>

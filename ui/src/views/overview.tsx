@@ -64,7 +64,9 @@ function Figures({ apps, st, s }: { apps: Applications | undefined; st: Status; 
     ['Flows', si(a.flows), `${si(per(a.flows))}/s began`],
     ['Applications', String(a.applications.filter((x) => !NO_APPLICATION.test(x.name)).length), 'were recognised'],
     ['Unknown', a.bytes ? percent(unknown / a.bytes) : '–', 'of the bytes'],
-    ['Lost', st.lost ? si(st.lost) : 'None', st.lost ? `${percent(st.lost / (st.lost + st.packets))} of all packets` : damage || 'every packet was read'],
+    // Nobody knows when what is lost was: this is of the whole run.
+    ['Lost', st.lost ? si(st.lost) : 'None',
+      (st.lost ? `${percent(st.lost / (st.lost + st.packets))} of all packets` : damage || 'every packet was read') + (s.held || s.last ? ', in all' : '')],
   ];
   return (
     <dl class="figures">
@@ -178,23 +180,29 @@ function Top({ apps }: { apps: Applications | undefined }) {
   );
 }
 
-const HEALTH: [string, string, string, (v: number) => string][] = [
-  ['rtt', 'Round trip', 'median handshake', (v) => duration(v / 1e6)],
-  ['retransmits', 'Retransmitted', 'TCP segments', (v) => si(v)],
-  ['refused', 'Refused', 'connections', (v) => si(v)],
-  ['unanswered', 'Unanswered', 'new flows', (v) => si(v)],
-  ['fanout', 'Fan-out', 'most targets of one host', (v) => si(v)],
+// What counts things is shown by the second, however long an interval is.
+const HEALTH: [string, string, string, (v: number) => string, boolean][] = [
+  ['rtt', 'Round trip', 'median handshake', (v) => duration(v / 1e6), false],
+  ['retransmits', 'Retransmitted', 'TCP segments', (v) => si(v, '/s'), true],
+  ['refused', 'Refused', 'connections', (v) => si(v, '/s'), true],
+  ['unanswered', 'Unanswered', 'new flows', (v) => si(v, '/s'), true],
+  ['fanout', 'Fan-out', 'most targets of one host', (v) => si(v), false],
 ];
 
 function HealthCard({ series, s, events }: { series: Series | undefined; s: Shown; events: Event[] }) {
   const range: [number, number] = [toSeconds(s.window!.from), toSeconds(s.window!.to)];
+  const interval = (useStore(status)?.interval || 1e9) / 1e9;
+  const valuesOf = (name: string, counts: boolean) => {
+    const values = series?.series.find((x) => x.name === name)?.values ?? [];
+    return counts ? values.map((v) => (v === null ? null : v / interval)) : values;
+  };
   return (
     <Card id="health" title="Health">
       {!series ? <Loading label="Loading health" /> : (
         <div class="healths">
-          {HEALTH.map(([name, title, hint, format]) => (
+          {HEALTH.map(([name, title, hint, format, counts]) => (
             <Health key={name} title={title} hint={hint} format={format} range={range} step={series.step / 1e9} events={events}
-                    times={series.times.map(toSeconds)} values={series.series.find((x) => x.name === name)?.values ?? []} />
+                    times={series.times.map(toSeconds)} values={valuesOf(name, counts)} />
           ))}
         </div>
       )}
