@@ -127,6 +127,8 @@ static inline uint32_t kt_payload_captured(const struct kt_packet *p)
 
 /* Decodes in place; safe on any bytes. A packet without IP keeps key.ip == 0. */
 void kt_decode(struct kt_packet *p);
+/* The same without the hash, for who needs no flows. */
+void kt_decode_headers(struct kt_packet *p);
 
 /* The hash of a key: equal for both directions. Never 0. */
 uint32_t kt_key_hash(const struct kt_key *k);

@@ -37,7 +37,7 @@ static int count_input(const char *input, struct count *c)
         while ((rc = kt_source_read(src, &batch, &err)) == KT_OK) {
             c->packets += batch.n;
             for (unsigned i = 0; i < batch.n; i++) {
-                kt_decode(&packets[i]);
+                kt_decode_headers(&packets[i]);
                 add(c, &packets[i]);
             }
         }
