@@ -207,7 +207,7 @@ static inline struct kt_json kt_json(struct kt_buf *out)
     return (struct kt_json){.out = out};
 }
 
-void kt_json_open(struct kt_json *j, char bracket); /* '{' or '[' */
+void kt_json_open(struct kt_json *j, char bracket);  /* '{' or '[' */
 void kt_json_close(struct kt_json *j, char bracket); /* '}' or ']' */
 void kt_json_key(struct kt_json *j, const char *key);
 void kt_json_str(struct kt_json *j, const char *text); /* NULL gives null */
@@ -251,6 +251,13 @@ struct kt_arena {
 void *kt_arena_alloc(struct kt_arena *a, size_t size); /* 16-byte aligned; NULL: no memory */
 char *kt_arena_strdup(struct kt_arena *a, const char *text, size_t len);
 void kt_arena_free(struct kt_arena *a);
+
+/* ---- large arrays -------------------------------------------------------------------------- */
+
+/* Address space of `size` bytes whose pages come, zeroed, when they are touched; in large pages
+ * where the kernel has them, for what is met in no order. NULL: none is left. */
+void *kt_pages_new(size_t size);
+void kt_pages_free(void *pages, size_t size); /* NULL is fine */
 
 /* ---- a ring between two threads ----------------------------------------------------------- */
 

@@ -44,10 +44,10 @@ enum kt_flow_end {
 };
 
 enum kt_flow_flag {
-    KT_FLOW_SYN = 1,         /* the start of the connection was seen */
-    KT_FLOW_ANSWERED = 2,    /* both sides sent something */
-    KT_FLOW_ICMP_ERROR = 4,  /* an ICMP error quoted it */
-    KT_FLOW_REFUSED = 8,     /* SYN answered by RST */
+    KT_FLOW_SYN = 1,        /* the start of the connection was seen */
+    KT_FLOW_ANSWERED = 2,   /* both sides sent something */
+    KT_FLOW_ICMP_ERROR = 4, /* an ICMP error quoted it */
+    KT_FLOW_REFUSED = 8,    /* SYN answered by RST */
 };
 
 /* What is kept of a flow for ever. A plain value: copy at will. */
@@ -58,7 +58,7 @@ struct kt_flow_record {
     int64_t first, last; /* first and last packet */
     uint64_t packets[2], bytes[2]; /* by sending side; bytes on the wire, link layer included */
     uint64_t payload[2];
-    uint32_t rtt_us;     /* from SYN to the ACK of the handshake as seen here, 0: not seen */
+    uint32_t rtt_us; /* from SYN to the ACK of the handshake as seen here, 0: not seen */
     uint32_t retransmits[2];
     struct kt_seen seen; /* the evidence */
     struct kt_verdict verdict;
@@ -97,13 +97,19 @@ struct kt_slice {
 /* What was counted under one application, in an interval that is closed, belongs to another: its
  * first payload came later. Move it, and every sum stays equal to the sum over the flows. */
 struct kt_relabel {
-    int64_t interval; /* its start */
+    int64_t interval;  /* its start */
     uint16_t from, to; /* application numbers */
     uint32_t packets, flows;
     uint64_t bytes;
 };
 
 struct kt_flow_table;
+
+/* A flow that is still in the table; kt_flow_rest() makes its record. */
+struct kt_flow_ref {
+    uint64_t id;
+    uint32_t index;
+};
 
 /* All that happened since the last one. Slices lie in the order of their first packet in the trace,
  * whose position is in slice_seq: lists of several workers can be merged. */
@@ -116,9 +122,9 @@ struct kt_harvest {
     size_t records, record_cap;
     struct kt_relabel *relabel;
     size_t relabels, relabel_cap;
-    uint32_t *rest; /* with the last harvest: flows still in the table, by id; kt_flow_rest() */
+    struct kt_flow_ref *rest; /* with the last harvest: flows still in the table, by id */
     uint32_t rests;
-    uint64_t flows; /* flows begun so far */
+    uint64_t flows;   /* flows begun so far */
     uint64_t evicted; /* flows that the memory cap ended early, so far */
 };
 

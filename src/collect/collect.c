@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "internal.h"
+#include <kotare/pipeline.h>
 #include <stdlib.h>
 
 #define FLOWS_AT_ONCE 256
@@ -93,12 +94,11 @@ static int app_streams(struct kt_collect *c, uint16_t app)
     if (c->category_stream[app] != NO_STREAM)
         return KT_OK;
     const struct kt_rules *rules = c->opt.rules;
-    c->app_stream[app] =
-        kt_streams_get(&c->streams, KT_STREAM_APP, kt_rules_app_name(rules, app));
+    c->app_stream[app] = kt_streams_get(&c->streams, KT_STREAM_APP, kt_rules_app_name(rules, app));
     c->category_stream[app] =
         kt_streams_get(&c->streams, KT_STREAM_CATEGORY, kt_rules_app_category(rules, app));
     return c->app_stream[app] == NO_STREAM || c->category_stream[app] == NO_STREAM ? KT_ENOMEM
-                                                                                  : KT_OK;
+                                                                                   : KT_OK;
 }
 
 static int add_slice(struct kt_collect *c, const struct kt_slice *s)
@@ -126,7 +126,7 @@ static int add_slice(struct kt_collect *c, const struct kt_slice *s)
 static const struct kt_slice *merge(struct kt_collect *c, struct kt_harvest *const *h, unsigned n,
                                     size_t *count)
 {
-    size_t all = 0, at[64] = {0};
+    size_t all = 0, at[KT_WORKERS_MAX] = {0};
     for (unsigned w = 0; w < n; w++)
         all += h[w]->slices;
     *count = all;
@@ -288,24 +288,17 @@ static int ended_flows(struct kt_collect *c, struct kt_harvest *const *h, unsign
 /* The flows that are left at the end, by id over all workers. */
 static int rest_flows(struct kt_collect *c, struct kt_harvest *const *h, unsigned n)
 {
-    uint32_t at[64] = {0};
-    struct kt_flow_record next[2];
+    uint32_t at[KT_WORKERS_MAX] = {0};
     int rc = KT_OK;
     while (rc == KT_OK) {
         unsigned best = n;
-        for (unsigned w = 0; w < n; w++) {
-            if (at[w] == h[w]->rests)
-                continue;
-            kt_flow_rest(h[w], at[w], &next[1]);
-            if (best == n || next[1].id < next[0].id) {
-                next[0] = next[1];
+        for (unsigned w = 0; w < n; w++)
+            if (at[w] < h[w]->rests &&
+                (best == n || h[w]->rest[at[w]].id < h[best]->rest[at[best]].id))
                 best = w;
-            }
-        }
         if (best == n)
             break;
-        at[best]++;
-        c->flows[c->flows_n++] = next[0];
+        kt_flow_rest(h[best], at[best]++, &c->flows[c->flows_n++]);
         if (c->flows_n == FLOWS_AT_ONCE)
             rc = send_flows(c);
     }

@@ -28,8 +28,8 @@ static const float steady[MEASURES] = {0, 20, 3};
 struct level {
     float recent[RECENT];
     float pending[KT_LAG];
-    double sum;      /* decayed, of the accepted past */
-    uint32_t silent; /* intervals without anything, up to now */
+    double sum;    /* decayed, of the accepted past */
+    uint32_t calm; /* intervals up to now with nothing that comes near the least that matters */
     struct kt_record high5, high15, low10;
     bool on;
     float threshold; /* while on: what was exceeded */
@@ -102,7 +102,7 @@ struct window {
     float held5, held15, low10;
 };
 
-static struct window take(struct kt_detect *d, struct level *l, int64_t value)
+static struct window take(struct kt_detect *d, struct level *l, int m, int64_t value)
 {
     float x = value > 0 ? (float)value : 0;
     l->recent[d->now % RECENT] = x;
@@ -110,8 +110,8 @@ static struct window take(struct kt_detect *d, struct level *l, int64_t value)
     if (d->accepting)
         l->sum = l->sum * exp(-1.0 / KT_MEMORY) + *slot;
     *slot = x;
-    l->silent = x > 0 ? 0 : l->silent + 1;
-    if (l->silent >= RECENT)
+    l->calm = x >= least[m] / 4 * (double)d->length / KT_SECOND ? 0 : l->calm + 1;
+    if (l->calm >= RECENT) /* most are: no rank of theirs makes a difference */
         return (struct window){0};
     return (struct window){held(d, l, 5, 1), held(d, l, 15, 7), held(d, l, 10, 7)};
 }
@@ -289,7 +289,7 @@ static int step(struct kt_detect *d, void *state)
             if (!l)
                 continue;
             for (int m = 0; m < MEASURES; m++) {
-                struct window w = take(d, &l[m], sample->value[m]);
+                struct window w = take(d, &l[m], m, sample->value[m]);
                 if (pass == 0) {
                     float record = kt_record_best(&l[m].high5, d, false);
                     ls->total_mean[m] = mean(d, &l[m]);

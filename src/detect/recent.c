@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "internal.h"
 
-#include <stdlib.h>
-#include <sys/mman.h>
-
 int kt_recent_init(struct kt_recent *t, size_t entry_size, size_t key_size, uint32_t cap)
 {
     *t = (struct kt_recent){.entry = (entry_size + 7) / 8 * 8, .key = key_size, .cap = cap};
@@ -11,15 +8,15 @@ int kt_recent_init(struct kt_recent *t, size_t entry_size, size_t key_size, uint
     while (buckets < cap)
         buckets *= 2;
     t->mask = buckets - 1;
-    t->mem = calloc(cap, t->entry); /* large ones stay untouched pages until used */
-    t->bucket = calloc(buckets, sizeof(*t->bucket));
+    t->mem = kt_pages_new(cap * t->entry);
+    t->bucket = kt_pages_new(buckets * sizeof(*t->bucket));
     return t->mem && t->bucket ? KT_OK : KT_ENOMEM;
 }
 
 void kt_recent_fini(struct kt_recent *t)
 {
-    free(t->mem);
-    free(t->bucket);
+    kt_pages_free(t->mem, t->cap * t->entry);
+    kt_pages_free(t->bucket, (t->mask + (size_t)1) * sizeof(*t->bucket));
     *t = (struct kt_recent){0};
 }
 

@@ -201,11 +201,10 @@ void kt_flow_record(const struct kt_flow_table *t, uint32_t index, enum kt_flow_
     memcpy(r->name, m->name, m->name_len);
 }
 
-static int by_id(const void *a, const void *b, void *more)
+static int by_id(const void *a, const void *b)
 {
-    const struct more *m = more;
-    uint64_t x = m[*(const uint32_t *)a].id, y = m[*(const uint32_t *)b].id;
-    return x < y ? -1 : x > y;
+    const struct kt_flow_ref *x = a, *y = b;
+    return x->id < y->id ? -1 : x->id > y->id;
 }
 
 static bool list_rest(struct kt_flow_table *t)
@@ -220,15 +219,20 @@ static bool list_rest(struct kt_flow_table *t)
             continue;
         uint32_t index = t->slot[i].index - 1;
         kt_flow_match(t, index);
-        h->rest[h->rests++] = index;
+        h->rest[h->rests++] = (struct kt_flow_ref){t->more[index].id, index};
     }
-    qsort_r(h->rest, h->rests, sizeof *h->rest, by_id, t->more);
+    qsort(h->rest, h->rests, sizeof *h->rest, by_id);
     return true;
 }
 
 void kt_flow_rest(const struct kt_harvest *h, uint32_t i, struct kt_flow_record *record)
 {
-    uint32_t index = h->rest[i];
+    enum { AHEAD = 4 };
+    if (i + AHEAD < h->rests) {
+        kt_flow_prefetch(h->table, h->rest[i + AHEAD].index);
+        kt_more_prefetch(h->table, h->rest[i + AHEAD].index);
+    }
+    uint32_t index = h->rest[i].index;
     const struct flow *f = &h->table->flow[index];
     enum kt_flow_end why = KT_FLOW_ACTIVE;
     if ((f->tcp_flags[0] | f->tcp_flags[1]) & KT_TCP_RST)

@@ -126,6 +126,12 @@ static inline void kt_flow_prefetch(const struct kt_flow_table *t, uint32_t inde
     __builtin_prefetch((const char *)&t->flow[index] + KT_CACHE_LINE);
 }
 
+static inline void kt_more_prefetch(const struct kt_flow_table *t, uint32_t index)
+{
+    for (size_t at = 0; at < sizeof *t->more; at += KT_CACHE_LINE)
+        __builtin_prefetch((const char *)&t->more[index] + at);
+}
+
 static inline bool kt_flow_closed(const struct flow *f)
 {
     return (f->tcp_flags[0] | f->tcp_flags[1]) & KT_TCP_RST ||

@@ -1,27 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "internal.h"
 #include <stdlib.h>
-#include <sys/mman.h>
-
-/* ---- memory ---- */
-
-/* Address space for `n` entries; pages come when they are touched, zeroed; large ones where the
- * kernel has them, since flows are met in no order. */
-static void *reserve(uint32_t n, size_t size)
-{
-    void *p = mmap(NULL, n * size, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED)
-        return NULL;
-    madvise(p, n * size, MADV_HUGEPAGE);
-    return p;
-}
-
-static void release(void *p, uint32_t n, size_t size)
-{
-    if (p)
-        munmap(p, n * size);
-}
 
 /* ---- finding ---- */
 
@@ -79,13 +58,13 @@ static void put(struct slot *slot, uint32_t mask, struct slot s)
 static bool grow_slots(struct kt_flow_table *t)
 {
     uint32_t mask = t->mask * 2 + 1;
-    struct slot *slot = reserve(mask + 1, sizeof *slot);
+    struct slot *slot = kt_pages_new(((size_t)mask + 1) * sizeof *slot);
     if (!slot)
         return false;
     for (uint32_t i = 0; i <= t->mask; i++)
         if (t->slot[i].index)
             put(slot, mask, t->slot[i]);
-    release(t->slot, t->mask + 1, sizeof *slot);
+    kt_pages_free(t->slot, ((size_t)t->mask + 1) * sizeof *slot);
     t->slot = slot;
     t->mask = mask;
     return true;
@@ -356,9 +335,9 @@ int kt_flow_table_new(struct kt_flow_table **table, const struct kt_flow_options
     t->rules = opt->rules;
     t->interval = opt->interval ? opt->interval : KT_SECOND;
     t->mask = SLOTS_MIN - 1;
-    t->slot = reserve(SLOTS_MIN, sizeof *t->slot);
-    t->flow = reserve(t->max, sizeof *t->flow);
-    t->more = reserve(t->max, sizeof *t->more);
+    t->slot = kt_pages_new(SLOTS_MIN * sizeof *t->slot);
+    t->flow = kt_pages_new(t->max * sizeof *t->flow);
+    t->more = kt_pages_new(t->max * sizeof *t->more);
     t->free_list = NONE;
     t->wheel_at = -1;
     for (int i = 0; i < WHEEL; i++)
@@ -380,9 +359,9 @@ void kt_flow_table_free(struct kt_flow_table *t)
 {
     if (!t)
         return;
-    release(t->slot, t->mask + 1, sizeof *t->slot);
-    release(t->flow, t->max, sizeof *t->flow);
-    release(t->more, t->max, sizeof *t->more);
+    kt_pages_free(t->slot, ((size_t)t->mask + 1) * sizeof *t->slot);
+    kt_pages_free(t->flow, t->max * sizeof *t->flow);
+    kt_pages_free(t->more, t->max * sizeof *t->more);
     free(t->app_of);
     free(t->slice_flow);
     kt_harvest_free(t->out);
