@@ -59,6 +59,33 @@ def check(url):
     assert ask(url, "nothing")[1]["code"] == "not-found"
 
 
+def shape(example, reply, where):
+    """An example has the names and types of the reply; lists in it may be shorter."""
+    if isinstance(example, dict):
+        assert isinstance(reply, dict) and set(example) == set(reply), (where, example, reply)
+        for key in example:
+            shape(example[key], reply[key], f"{where}.{key}")
+    elif isinstance(example, list):
+        assert isinstance(reply, list) and len(example) <= len(reply), (where, example, reply)
+        for pair in zip(example, reply):
+            shape(*pair, where)
+    elif example is not None and reply is not None:
+        assert isinstance(example, (int, float)) == isinstance(reply, (int, float)), (where, example, reply)
+
+
+def examples(url):
+    good = re.findall(r"^    GET /api/v1/(\S+)\n\n```json\n(.*?)```$", PAGE, re.M | re.S)
+    wrong = re.findall(r"^    GET /api/v1/(\S+) -> (\d+)\n    (.*)$", PAGE, re.M)
+    assert {path.split("?")[0] for path, _ in good} == {"status", "applications", "series", "flows", "events"}
+    for path, text in good:
+        status, reply = ask(url, path)
+        assert status == 200, (path, reply)
+        shape(json.loads(text), reply, path)
+    assert len(wrong) >= 7
+    for path, status, text in wrong:
+        assert ask(url, path) == (int(status), json.loads(text)), (path, ask(url, path))
+
+
 program = subprocess.Popen([KOTARE, "watch", str(ROOT / "samples/lab.pcap.zst"), "--listen", "127.0.0.1:0"],
                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 try:
@@ -69,6 +96,7 @@ try:
         if line.startswith("the page stays"):
             break
     check(url)
+    examples(url)
 finally:
     program.send_signal(signal.SIGINT)
     code = program.wait(60)
