@@ -50,6 +50,12 @@ enum kt_flow_flag {
     KT_FLOW_REFUSED = 8,    /* SYN answered by RST */
 };
 
+/* A packet that announced a flow, and the flow it belongs to. */
+struct kt_announcer {
+    uint64_t packet, flow; /* positions in the trace; flow KT_FLOW_NONE: not known any more */
+};
+#define KT_FLOW_NONE UINT64_MAX
+
 /* What is kept of a flow for ever. A plain value: copy at will. */
 struct kt_flow_record {
     struct kt_key key;   /* side 0 is the initiator */
@@ -62,6 +68,7 @@ struct kt_flow_record {
     uint32_t retransmits[2];
     struct kt_seen seen; /* the evidence */
     struct kt_verdict verdict;
+    struct kt_announcer announcer; /* when seen.announced */
     uint8_t tcp_flags[2]; /* OR of all */
     uint8_t end;          /* enum kt_flow_end */
     uint8_t flags;        /* enum kt_flow_flag */
@@ -122,6 +129,8 @@ struct kt_harvest {
     size_t records, record_cap;
     struct kt_relabel *relabel;
     size_t relabels, relabel_cap;
+    struct kt_announcer *announcer; /* of this table's flows, in trace order */
+    size_t announcers, announcer_cap;
     struct kt_flow_ref *rest; /* with the last harvest: flows still in the table, by id */
     uint32_t rests;
     uint64_t flows;   /* flows begun so far */
@@ -153,5 +162,24 @@ void kt_harvest_done(struct kt_harvest *h);
 /* The record of harvest->rest[i]. */
 void kt_flow_rest(const struct kt_harvest *h, uint32_t i, struct kt_flow_record *record);
 void kt_flow_table_free(struct kt_flow_table *t);
+
+/* ---- flows that others announce ---- */
+
+/* What FTP's PASV, a session description and others say of flows to come. All packets pass here in
+ * the order of the trace, before they go to the workers: then it does not matter whose flows they
+ * are. Bounded: when full, what would be over first is forgotten. */
+struct kt_expect;
+
+KT_MUST_USE int kt_expect_new(struct kt_expect **expect, const struct kt_rules *rules,
+                              struct kt_error *err); /* the rules must outlive it */
+/* Marks those that announce, and those of flows that were announced. Any thread. */
+void kt_expect_packets(struct kt_expect *e, struct kt_packet *p, unsigned n);
+struct kt_expect_stats {
+    uint64_t announced; /* endpoints named */
+    uint64_t met;       /* … at which a flow was seen */
+    uint64_t forgotten; /* … that a newer one took the place of */
+};
+struct kt_expect_stats kt_expect_stats(struct kt_expect *e);
+void kt_expect_free(struct kt_expect *e);
 
 #endif

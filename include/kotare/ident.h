@@ -41,6 +41,7 @@ struct kt_seen {
     uint8_t proto; /* KT_PROTO_TCP or KT_PROTO_UDP; others get fixed labels */
     uint8_t ip;    /* 4 or 6 */
     uint16_t client, server; /* ports of side 0 and side 1 */
+    uint16_t announced; /* the label another flow announced it under; 0: none did */
     uint32_t ip4[2];         /* IPv4 addresses as host-order integers, 0 for IPv6 */
     struct kt_first dir[2];
 };
@@ -66,8 +67,10 @@ struct kt_label {
 struct kt_verdict {
     uint16_t label;     /* index for kt_rules_label() */
     uint8_t confidence; /* percent */
-    uint16_t accept;    /* which accept line of the rule held, counted from 1; 0: none */
+    uint16_t accept;    /* which accept line of the rule held, counted from 1; 0: none. With
+                           KT_ACCEPT_ANNOUNCED: which announced line */
 };
+#define KT_ACCEPT_ANNOUNCED 0x8000
 
 struct kt_rules;
 
@@ -86,7 +89,8 @@ unsigned kt_rules_apps(const struct kt_rules *rules); /* distinct display names 
 const char *kt_rules_app_name(const struct kt_rules *rules, unsigned app);
 const char *kt_rules_app_category(const struct kt_rules *rules, unsigned app);
 
-/* The first rule by priority that accepts, else an UNKNOWN label. */
+/* The first rule by priority that accepts, else an UNKNOWN label. What another flow announced comes
+ * before all rules when an announced line of that label holds. */
 void kt_ident_match(const struct kt_rules *rules, const struct kt_seen *seen,
                     struct kt_verdict *verdict);
 /* A sentence: which rule and which line of it, in which file, on what bytes. */
@@ -97,6 +101,28 @@ void kt_ident_explain(const struct kt_rules *rules, const struct kt_seen *seen,
  * For tests of rules; loading does not do it. */
 KT_MUST_USE int kt_rules_check(const struct kt_rules *rules, struct kt_error *err);
 
+/* ---- what one flow says of another ---- */
+
+/* An endpoint that a payload names, and what will be spoken there. */
+struct kt_announcement {
+    uint8_t addr[16]; /* as in a key */
+    uint8_t peer[16]; /* the flow comes from there … */
+    bool anyone;      /* … or from anywhere */
+    uint8_t ip, proto;
+    uint16_t port;
+    uint16_t label;
+    int64_t life; /* nanoseconds that it holds from the packet's time on */
+};
+#define KT_ANNOUNCEMENTS 16 /* of one payload, at most */
+
+/* The first test, for every packet: true when its payload begins as one that announces may. */
+static inline bool kt_ident_may_announce(const struct kt_packet *p);
+/* What the payload of a decoded packet announces, by the `announces:` lines of the rules. */
+unsigned kt_ident_announcements(const struct kt_rules *rules, const struct kt_packet *p,
+                                struct kt_announcement out[KT_ANNOUNCEMENTS]);
+/* Does any rule announce anything? */
+bool kt_rules_announce(const struct kt_rules *rules);
+
 /* What a payload says beyond its first bytes: a host or server name. */
 enum kt_name_kind { KT_NAME_NONE, KT_NAME_SNI, KT_NAME_HTTP_HOST, KT_NAME_DNS };
 #define KT_NAME_MAX 128 /* longer names are cut; not NUL-terminated by kt_ident_name() */
@@ -106,5 +132,21 @@ enum kt_name_kind { KT_NAME_NONE, KT_NAME_SNI, KT_NAME_HTTP_HOST, KT_NAME_DNS };
  * (others become '?'), into name with its length. */
 enum kt_name_kind kt_ident_name(uint8_t proto, const uint8_t *payload, size_t captured,
                                 char name[KT_NAME_MAX], uint8_t *len);
+
+/* ---- inline ---- */
+
+/* Where the first four bytes of what announces, in lower case, stand in kt_announce_first[]. The
+ * factor sends no two of them to one place. */
+#define KT_ANNOUNCE_PLACE(first) ((uint32_t)(first) * UINT32_C(0x5fec898f) >> 27)
+extern const uint32_t kt_announce_first[32];
+
+static inline bool kt_ident_may_announce(const struct kt_packet *p)
+{
+    if (p->payload_len < 10 || p->caplen < p->payload + 10u)
+        return false;
+    uint32_t first = kt_le32(p->data + p->payload) | UINT32_C(0x20202020);
+    return kt_announce_first[KT_ANNOUNCE_PLACE(first)] == first ||
+           (uint16_t)first == 0x2120 || (uint16_t)first == 0x2220; /* TFTP: 0 1, 0 2 */
+}
 
 #endif

@@ -93,6 +93,8 @@ enum kt_packet_flag {
     KT_PKT_MALFORMED = 128,  /* a header contradicts itself or is cut by the wire length */
     KT_PKT_SNAPPED = 256,    /* cut by the snap length */
     KT_PKT_TX = 512,         /* sent by the capturing host, where the source tells */
+    KT_PKT_ANNOUNCES = 1024, /* its payload told of a flow to come */
+    KT_PKT_ANNOUNCED = 2048, /* of a flow that another one told of: see clue */
 };
 
 struct kt_packet {
@@ -116,7 +118,23 @@ struct kt_packet {
     uint8_t proto; /* = key.proto */
     uint8_t icmp_type, icmp_code;
     struct kt_key key;
+    /* set by who knows other flows, with KT_PKT_ANNOUNCED: kt_clue() */
+    uint64_t clue;
 };
+
+/* Packet `seq` announced a flow that speaks protocol number `label`. */
+static inline uint64_t kt_clue(uint64_t seq, uint16_t label)
+{
+    return seq << 16 | label;
+}
+static inline uint64_t kt_clue_packet(uint64_t clue)
+{
+    return clue >> 16;
+}
+static inline uint16_t kt_clue_label(uint64_t clue)
+{
+    return (uint16_t)clue;
+}
 
 /* Bytes of payload that were captured. */
 static inline uint32_t kt_payload_captured(const struct kt_packet *p)

@@ -49,6 +49,10 @@ struct kt_tick {
 struct kt_pipeline_ops {
     /* The state of a worker; NULL fails the run with KT_ENOMEM. */
     void *(*worker_new)(void *ctx, unsigned worker);
+    /* Sees decoded packets before the workers do, and may mark them: all of a file in the order of
+     * the trace, by one thread; live those of each ring, by several threads at a time. May be
+     * NULL. */
+    void (*look)(void *ctx, struct kt_packet *packets, unsigned n);
     /* Decoded packets in the order of the trace, 1 to KT_BATCH; valid during the call. */
     int (*packets)(void *worker, const struct kt_packet *packets, unsigned n);
     /* Hands over what is known at this tick; *result goes to the reporter, which owns it. */

@@ -82,6 +82,14 @@ void kt_report_flow(struct kt_watch *w, const struct kt_flow_record *r)
         kt_json_key(&j, "name");
         kt_json_strn(&j, r->name, r->name_len);
     }
+    if (r->seen.announced) {
+        kt_json_key(&j, "announced_by");
+        kt_json_open(&j, '{');
+        number(&j, "packet", r->announcer.packet);
+        if (r->announcer.flow != KT_FLOW_NONE)
+            number(&j, "flow", r->announcer.flow);
+        kt_json_close(&j, '}');
+    }
     number(&j, "packets_up", r->packets[0]);
     number(&j, "packets_down", r->packets[1]);
     number(&j, "bytes_up", r->bytes[0]);
@@ -231,6 +239,12 @@ static void machines(struct kt_watch *w, const struct row *app, size_t apps,
     number(&j, "malformed", kt_count_get(&w->stats.malformed));
     number(&j, "lost", kt_count_get(&w->stats.lost));
     number(&j, "evicted", w->evicted);
+    if (w->expect) {
+        struct kt_expect_stats e = kt_expect_stats(w->expect);
+        number(&j, "announced", e.announced);
+        number(&j, "announced_met", e.met);
+        number(&j, "announced_forgotten", e.forgotten);
+    }
     moment(&j, "first", (int64_t)kt_count_get(&w->stats.first));
     moment(&j, "last", (int64_t)kt_count_get(&w->stats.last));
     if (w->warning[0])

@@ -26,6 +26,13 @@ static void *worker_new(void *ctx, unsigned number)
     return kt_flow_table_new(&t, &opt, NULL) == KT_OK ? t : NULL;
 }
 
+static void look(void *ctx, struct kt_packet *p, unsigned n)
+{
+    struct kt_watch *w = ctx;
+    if (w->expect)
+        kt_expect_packets(w->expect, p, n);
+}
+
 static int worker_packets(void *worker, const struct kt_packet *p, unsigned n)
 {
     return kt_flow_table_packets(worker, p, n);
@@ -153,6 +160,7 @@ static int report(void *ctx, const struct kt_tick *tick, void **results, unsigne
 }
 
 static const struct kt_pipeline_ops ops = {.worker_new = worker_new,
+                                           .look = look,
                                            .packets = worker_packets,
                                            .tick = worker_tick,
                                            .report = report,
@@ -210,6 +218,8 @@ static int start(struct kt_watch *w)
 {
     struct kt_error *err = &w->fault;
     int rc = kt_rules_load_builtin(&w->rules, err);
+    if (rc == KT_OK && kt_rules_announce(w->rules))
+        rc = kt_expect_new(&w->expect, w->rules, err);
     if (rc == KT_OK)
         rc = kt_store_open(&w->store, w->store_path, KT_STORE_WRITE, err);
     if (rc == KT_OK)
@@ -251,6 +261,7 @@ static void finish(struct kt_watch *w)
     kt_collect_free(w->collect);
     kt_detect_free(w->detect);
     kt_store_close(w->store);
+    kt_expect_free(w->expect);
     kt_rules_free(w->rules);
     for (size_t i = 0; i < w->event_count; i++)
         kt_event_fini(&w->events[i]);

@@ -19,6 +19,7 @@ struct kt_watch {
     bool once, json, quiet;
     /* the rooms */
     struct kt_rules *rules;
+    struct kt_expect *expect; /* NULL: no rule announces anything */
     struct kt_store *store;
     struct kt_collect *collect;
     struct kt_detect *detect;

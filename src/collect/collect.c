@@ -21,6 +21,7 @@ struct kt_collect {
     size_t samples_cap;
     struct kt_point *points;
     size_t points_n, points_cap;
+    struct announcers *announcers;
     const struct kt_flow_record **order;
     size_t order_cap;
     struct kt_flow_record flows[FLOWS_AT_ONCE];
@@ -66,6 +67,7 @@ void kt_collect_free(struct kt_collect *c)
     free(c->samples);
     free(c->points);
     free(c->order);
+    free(c->announcers);
     free(c);
 }
 
@@ -261,6 +263,15 @@ static int send_flows(struct kt_collect *c)
     return n && c->opt.flows ? c->opt.flows(c->opt.ctx, c->flows, n) : KT_OK;
 }
 
+/* The record at flows[flows_n] is there. */
+static int add_flow(struct kt_collect *c)
+{
+    struct kt_flow_record *r = &c->flows[c->flows_n++];
+    if (KT_UNLIKELY(r->seen.announced))
+        kt_announcers_find(c->announcers, &r->announcer);
+    return c->flows_n == FLOWS_AT_ONCE ? send_flows(c) : KT_OK;
+}
+
 static int ended_flows(struct kt_collect *c, struct kt_harvest *const *h, unsigned n)
 {
     size_t all = 0;
@@ -278,9 +289,8 @@ static int ended_flows(struct kt_collect *c, struct kt_harvest *const *h, unsign
         qsort(c->order, all, sizeof *c->order, by_id);
     int rc = KT_OK;
     for (size_t i = 0; i < all && rc == KT_OK; i++) {
-        c->flows[c->flows_n++] = *c->order[i];
-        if (c->flows_n == FLOWS_AT_ONCE)
-            rc = send_flows(c);
+        c->flows[c->flows_n] = *c->order[i];
+        rc = add_flow(c);
     }
     return rc == KT_OK ? send_flows(c) : rc;
 }
@@ -298,9 +308,8 @@ static int rest_flows(struct kt_collect *c, struct kt_harvest *const *h, unsigne
                 best = w;
         if (best == n)
             break;
-        kt_flow_rest(h[best], at[best]++, &c->flows[c->flows_n++]);
-        if (c->flows_n == FLOWS_AT_ONCE)
-            rc = send_flows(c);
+        kt_flow_rest(h[best], at[best]++, &c->flows[c->flows_n]);
+        rc = add_flow(c);
     }
     return rc == KT_OK ? send_flows(c) : rc;
 }
@@ -321,6 +330,8 @@ int kt_collect_take(struct kt_collect *c, int64_t start, int64_t length, bool cl
     for (unsigned w = 0; w < n; w++)
         for (size_t i = 0; i < h[w]->relabels && rc == KT_OK; i++)
             rc = move(c, &h[w]->relabel[i], err);
+    for (unsigned w = 0; w < n && rc == KT_OK; w++)
+        rc = kt_announcers_put(&c->announcers, h[w]->announcer, h[w]->announcers);
     if (rc == KT_OK)
         rc = send_points(c, err);
     if (rc == KT_OK)

@@ -39,6 +39,14 @@ void kt_ports_init(struct ports *p);
 /* The stream of a slice's port class. */
 uint32_t kt_ports_stream(struct ports *p, struct streams *s, const struct kt_slice *slice);
 
+/* ---- announcers.c: which flow a packet is of that announced another ---- */
+
+struct announcers;
+/* *all: made on first use, to be freed with free(). KT_ENOMEM. */
+int kt_announcers_put(struct announcers **all, const struct kt_announcer *list, size_t n);
+/* Sets a->flow if it is known. */
+void kt_announcers_find(struct announcers *all, struct kt_announcer *a);
+
 /* ---- health.c ---- */
 
 struct opened {

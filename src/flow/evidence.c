@@ -65,6 +65,19 @@ void kt_flow_evidence(struct kt_flow_table *t, uint32_t index, unsigned side,
         kt_flow_match(t, index);
 }
 
+/* Another flow announced this one. When it is decided already the clue comes too late: what was told
+ * of it stands. */
+void kt_flow_announced(struct kt_flow_table *t, uint32_t index, uint64_t clue)
+{
+    struct flow *f = &t->flow[index];
+    struct more *m = &t->more[index];
+    if (m->seen.announced || (f->state & ST_FIRSTS) == ST_FIRSTS)
+        return;
+    m->seen.announced = kt_clue_label(clue);
+    m->announcer = kt_clue_packet(clue);
+    f->state |= ST_STALE;
+}
+
 /* Moves what was told under the old application. */
 static void relabel(struct kt_flow_table *t, struct more *m, uint16_t from, uint16_t to)
 {

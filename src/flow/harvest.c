@@ -46,6 +46,20 @@ struct kt_relabel *kt_harvest_relabel(struct kt_flow_table *t)
     return &h->relabel[h->relabels++];
 }
 
+struct kt_announcer *kt_harvest_announcer(struct kt_flow_table *t)
+{
+    struct kt_harvest *h = t->out;
+    void *array = h->announcer;
+    if (h->announcers == h->announcer_cap) {
+        if (!grow(&array, &h->announcer_cap, sizeof *h->announcer, 64)) {
+            t->no_memory = true;
+            return NULL;
+        }
+        h->announcer = array;
+    }
+    return &h->announcer[h->announcers++];
+}
+
 static bool grow_slices(struct kt_flow_table *t)
 {
     struct kt_harvest *h = t->out;
@@ -71,7 +85,7 @@ struct kt_harvest *kt_harvest_new(struct kt_flow_table *t)
         return NULL;
     h->table = t;
     h->slices = h->rests = 0;
-    h->records = h->relabels = 0;
+    h->records = h->relabels = h->announcers = 0;
     return h;
 }
 
@@ -83,6 +97,7 @@ void kt_harvest_free(struct kt_harvest *h)
     free(h->slice_seq);
     free(h->record);
     free(h->relabel);
+    free(h->announcer);
     free(h->rest);
     free(h);
 }
@@ -192,6 +207,7 @@ void kt_flow_record(const struct kt_flow_table *t, uint32_t index, enum kt_flow_
     memcpy(r->retransmits, m->retransmits, sizeof r->retransmits);
     r->seen = m->seen;
     r->verdict = m->verdict;
+    r->announcer = (struct kt_announcer){m->announcer, KT_FLOW_NONE};
     memcpy(r->tcp_flags, f->tcp_flags, sizeof r->tcp_flags);
     r->end = (uint8_t)why;
     r->flags = f->flags;

@@ -59,6 +59,7 @@ struct more {
     uint64_t id;
     int64_t first, syn_ts;
     uint32_t isn[2];
+    uint64_t announcer; /* the packet, when seen.announced */
     struct kt_seen seen;
     struct told told[TOLD_MAX];
     char name[KT_NAME_MAX];
@@ -108,6 +109,7 @@ void kt_flow_begin_evidence(struct kt_flow_table *t, uint32_t index);
 void kt_flow_evidence(struct kt_flow_table *t, uint32_t index, unsigned side,
                       const struct kt_packet *p, uint32_t seq);
 void kt_flow_match(struct kt_flow_table *t, uint32_t index);
+void kt_flow_announced(struct kt_flow_table *t, uint32_t index, uint64_t clue);
 
 /* harvest.c */
 bool kt_flow_touch(struct kt_flow_table *t, uint32_t index, uint64_t seq);
@@ -119,6 +121,7 @@ void kt_harvest_free(struct kt_harvest *h);
 /* Room for one more; NULL (and t->no_memory) when there is none. */
 struct kt_flow_record *kt_harvest_record(struct kt_flow_table *t);
 struct kt_relabel *kt_harvest_relabel(struct kt_flow_table *t);
+struct kt_announcer *kt_harvest_announcer(struct kt_flow_table *t);
 
 static inline void kt_flow_prefetch(const struct kt_flow_table *t, uint32_t index)
 {

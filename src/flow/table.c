@@ -250,6 +250,29 @@ static bool refuses(const struct kt_packet *p)
     return p->icmp_type == 3 && p->icmp_code != 4;
 }
 
+/* What few packets have: an ICMP error tells of the flow it quotes, some tell of other flows, and
+ * of some others told. Returns the side of the sender, -1 without memory. */
+static __attribute__((noinline)) int special(struct kt_flow_table *t, uint32_t index,
+                                             const struct kt_packet *p, int side)
+{
+    struct flow *f = &t->flow[index];
+    if (p->flags & KT_PKT_ICMP_ERROR) {
+        side = !side; /* told to the quoted packet's sender */
+        f->flags |= KT_FLOW_ICMP_ERROR;
+        if (refuses(p))
+            f->slice_flags |= KT_SLICE_REFUSED;
+    }
+    if (p->flags & KT_PKT_ANNOUNCED)
+        kt_flow_announced(t, index, p->clue);
+    if (p->flags & KT_PKT_ANNOUNCES) {
+        struct kt_announcer *a = kt_harvest_announcer(t);
+        if (!a)
+            return -1;
+        *a = (struct kt_announcer){p->seq, t->more[index].id};
+    }
+    return side;
+}
+
 static inline bool one(struct kt_flow_table *t, const struct kt_packet *p)
 {
     int side = 0;
@@ -279,12 +302,10 @@ static inline bool one(struct kt_flow_table *t, const struct kt_packet *p)
         return false;
     if (KT_UNLIKELY(fresh))
         f->slice_flags |= KT_SLICE_NEW;
-    if (KT_UNLIKELY(p->flags & KT_PKT_ICMP_ERROR)) {
-        side = !side; /* told to the quoted packet's sender */
-        f->flags |= KT_FLOW_ICMP_ERROR;
-        if (refuses(p))
-            f->slice_flags |= KT_SLICE_REFUSED;
-    } else if (segment) {
+    if (KT_UNLIKELY(p->flags & (KT_PKT_ICMP_ERROR | KT_PKT_ANNOUNCES | KT_PKT_ANNOUNCED)) &&
+        (side = special(t, index, p, side)) < 0)
+        return false;
+    if (segment) {
         tcp(t, index, (unsigned)side, p, seq);
         f->slice_tcp_flags |= p->tcp_flags;
     }

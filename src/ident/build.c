@@ -61,7 +61,7 @@ static bool repeats(const char *key)
 {
     return !strcmp(key, "shape") || !strcmp(key, "accept") || !strcmp(key, "refuse") ||
            !strcmp(key, "note") || !strcmp(key, "example") || !strcmp(key, "spec") ||
-           !strcmp(key, "source");
+           !strcmp(key, "source") || !strcmp(key, "announces") || !strcmp(key, "announced");
 }
 
 static int fields(struct kt_error *err, struct rule *r)
@@ -151,6 +151,8 @@ int rule_finish(struct kt_rules *s, struct kt_error *err)
         rc = rule_compile(s, err);
     if (rc == KT_OK)
         rc = labels(s, err);
+    if (rc == KT_OK)
+        rc = rule_announces(s, err);
     return rc < 0 ? rc : rule_index(s, err);
 }
 

@@ -279,7 +279,7 @@ static int sides(struct compiler *c, const char *text, struct column *col)
             return failed(c, rule_fail(c->err, c->rule, col->line->line,
                                        "there is no shape '%s'", name));
     }
-    if (!col->side[0] && !col->side[1] && !col->when)
+    if (!col->side[0] && !col->side[1] && !col->when && !(col->accept & KT_ACCEPT_ANNOUNCED))
         return failed(c, rule_fail(c->err, c->rule, col->line->line, "this accepts every flow"));
     return KT_OK;
 }
@@ -374,7 +374,7 @@ static int accept_line(struct compiler *c, const struct rule_line *l, uint16_t n
 
 static int lines(struct compiler *c, struct rule *r, const char *key, struct column_list *list)
 {
-    uint16_t number = 0;
+    uint16_t number = strcmp(key, "announced") ? 0 : KT_ACCEPT_ANNOUNCED;
     for (unsigned i = 0; i < r->n_lines && !c->failed; i++) {
         if (!strcmp(r->lines[i].key, key))
             accept_line(c, &r->lines[i], ++number, list);
@@ -421,9 +421,10 @@ int rule_compile(struct kt_rules *rules, struct kt_error *err)
         if (!r->accepts.n)
             lines(&c, r, "accept", &r->accepts);
         lines(&c, r, "refuse", &r->refuses);
+        lines(&c, r, "announced", &r->announced);
         if (!c.failed)
             usual_ports(&c, r);
-        if (!c.failed && !r->shared && !r->accepts.n)
+        if (!c.failed && !r->shared && !r->accepts.n && !r->announced.n)
             failed(&c, rule_fail(err, r, r->line, "'%s' has no accept line", r->id));
     }
     return c.failed;

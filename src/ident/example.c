@@ -4,7 +4,7 @@
  * first payload of the initiator (up) and of the other side (down) as a byte pattern ("midway" before
  * it: not the beginning), the length when
  * it is more than what is written, and the expected identifier when it is not the rule's own
- * ("unknown" for none).
+ * ("unknown" for none). "announced" before all that: another flow announced this one.
  */
 #include "ident/rules.h"
 #include <stdio.h>
@@ -71,6 +71,8 @@ static bool parse(const struct rule *r, const char *p, struct example *e)
     e->seen.ip = 4;
     e->seen.ip4[0] = 0x0a000001;
     e->seen.ip4[1] = 0x0a000002;
+    if (word(&p, "announced"))
+        e->seen.announced = (uint16_t)r->label;
     if (word(&p, "tcp"))
         e->seen.proto = KT_PROTO_TCP;
     else if (word(&p, "udp"))

@@ -23,8 +23,10 @@ static const struct column *find(const struct kt_rules *r, const struct kt_seen 
                                  const struct kt_verdict *v)
 {
     const struct index *x = &r->index[seen->proto == KT_PROTO_UDP];
-    for (unsigned i = 0; i < x->n; i++) {
-        const struct column *c = &x->column[i];
+    bool announced = v->accept & KT_ACCEPT_ANNOUNCED;
+    unsigned n = announced ? r->announced.n : x->n;
+    for (unsigned i = 0; i < n; i++) {
+        const struct column *c = announced ? &r->announced.v[i] : &x->column[i];
         if (c->rule->label == v->label && c->accept == v->accept && rule_column_holds(c, seen))
             return c;
     }
@@ -56,6 +58,8 @@ void kt_ident_explain(const struct kt_rules *rules, const struct kt_seen *seen,
         kt_buf_printf(out, "told by the IP protocol alone");
         return;
     }
+    if (verdict->accept & KT_ACCEPT_ANNOUNCED)
+        kt_buf_str(out, "another flow announced it; ");
     side(&seen->dir[0], "the initiator", out);
     kt_buf_str(out, ", ");
     side(&seen->dir[1], "the other side", out);

@@ -96,8 +96,25 @@ static void verdict(const struct column *c, struct kt_verdict *v)
     v->accept = c->accept;
 }
 
+/* Does the flow look as what it was announced as? */
+static bool announced(const struct kt_rules *r, const struct kt_seen *seen, struct kt_verdict *v)
+{
+    for (unsigned i = 0; i < r->announced.n; i++) {
+        const struct column *c = &r->announced.v[i];
+        if (c->rule->label == seen->announced &&
+            (seen->proto == KT_PROTO_UDP ? c->rule->udp : c->rule->tcp) &&
+            rule_column_holds(c, seen) && !rule_refused(c->rule, seen)) {
+            verdict(c, v);
+            return true;
+        }
+    }
+    return false;
+}
+
 void rule_match_slowly(const struct kt_rules *r, const struct kt_seen *seen, struct kt_verdict *v)
 {
+    if (seen->announced && announced(r, seen, v))
+        return;
     const struct index *x = fixed(r, seen, v);
     for (unsigned i = 0; x && i < x->n; i++) {
         if (rule_column_holds(&x->column[i], seen) && !rule_refused(x->column[i].rule, seen)) {
@@ -143,6 +160,8 @@ static void ports_of(const struct index *x, const struct kt_seen *s, const uint6
 void kt_ident_match(const struct kt_rules *rules, const struct kt_seen *seen,
                     struct kt_verdict *v)
 {
+    if (KT_UNLIKELY(seen->announced) && announced(rules, seen, v))
+        return;
     const struct index *x = fixed(rules, seen, v);
     const uint64_t *a[ROWS], *b[ROWS], *port[2];
     if (!x || !x->n)

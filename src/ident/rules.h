@@ -54,7 +54,7 @@ struct rule {
     struct rule_shape *shapes;
     struct rule_line *lines;
     unsigned n_lines;
-    struct column_list accepts, refuses;
+    struct column_list accepts, refuses, announced;
     const struct kt_expr *usual; /* usual-port as a condition, or NULL */
 };
 
@@ -79,6 +79,17 @@ struct index {
     struct row_set server, client, server_any, client_any;
 };
 
+/* Who reads announcements out of payloads; the names that `announces:` lines use. */
+enum announce_reader {
+    READ_FTP,
+    READ_SDP,
+    READ_SDP_RTCP,
+    READ_RTSP,
+    READ_RTSP_RTCP,
+    READ_TFTP,
+    READERS
+};
+
 struct kt_rules {
     struct kt_arena arena;
     struct rule *rules, **last;
@@ -92,6 +103,9 @@ struct kt_rules {
         unsigned n, cap;
     } exprs; /* all that were compiled, to be freed */
     const struct kt_expr *is_silent;
+    struct column_list announced; /* the announced lines of all rules */
+    const struct rule *announcer[READERS];  /* whose `announces:` line names the reader */
+    uint16_t announces[READERS];            /* what it tells of: a label, 0: nothing */
 };
 
 enum rule_field {
@@ -128,6 +142,29 @@ int rule_compile(struct kt_rules *r, struct kt_error *err);
 /* index.c */
 int rule_index(struct kt_rules *r, struct kt_error *err);
 void rule_index_free(struct index *x);
+/* announce.c: the `announces:` lines, once the labels are there. */
+int rule_announces(struct kt_rules *r, struct kt_error *err);
+
+/* What readers of announcements fill. */
+struct announcing {
+    const struct kt_rules *rules;
+    const struct kt_packet *packet;
+    const char *at, *end; /* the payload that was captured */
+    struct kt_announcement *out;
+    unsigned n;
+};
+/* Adds what the reader's line tells of; from side `side` of the packet, to be reached from the
+ * other one, until somebody says otherwise. NULL: nobody wants it, or there are too many. */
+struct kt_announcement *announce(struct announcing *a, enum announce_reader reader, uint8_t proto,
+                                 unsigned side, unsigned port);
+/* The next line without its end, at most the whole rest; false: there is none. */
+bool announce_line(struct announcing *a, const char **line, size_t *len);
+/* A number up to `max`, and a step over it; -1: there is none. */
+long announce_number(const char **p, const char *end, long max);
+/* announce_media.c */
+void announce_sdp(struct announcing *a);
+void announce_rtsp(struct announcing *a);
+
 /* build.c: parsed blocks to a rule set that matches. */
 int rule_finish(struct kt_rules *r, struct kt_error *err);
 /* The oracle of tests and of bench: column by column. */

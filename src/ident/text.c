@@ -13,7 +13,7 @@ enum { MAX_LINES = 4096 }; /* of one block */
 static const char *const keys[] = {"protocol", "shared", "name",    "transport", "category",
                                    "priority", "spec",   "source",  "shape",     "accept",
                                    "refuse",   "note",   "enabled", "usual-port", "confidence",
-                                   "example"};
+                                   "example",  "announces", "announced"};
 
 struct reader {
     struct kt_rules *rules;

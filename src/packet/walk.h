@@ -15,6 +15,7 @@ struct kt_walk {
     uint32_t cap;
     uint32_t wire;
     unsigned depth; /* encapsulations gone through */
+    bool quote;     /* this is what an ICMP error quotes */
 };
 
 /* Hostile input nests without end; real traffic has not been seen beyond four. */

@@ -76,6 +76,12 @@ static inline bool kt_run_stopped(const struct kt_run *r)
 }
 void kt_run_fail(struct kt_run *r, int code);
 
+static inline void kt_run_look(const struct kt_run *r, struct kt_packet *p, unsigned n)
+{
+    if (r->ops->look)
+        r->ops->look(r->ctx, p, n);
+}
+
 int kt_run_inline(struct kt_run *r, struct kt_error *err);
 int kt_run_many(struct kt_run *r, struct kt_error *err);
 int kt_run_live(struct kt_run *r, struct kt_error *err);

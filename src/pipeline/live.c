@@ -56,8 +56,10 @@ static void take(struct lane *l, struct kt_batch *b)
     struct kt_run *r = l->run;
     unsigned from = 0;
     kt_steer_decode(l->steer, b->packet, b->n, r->stats);
-    for (unsigned i = 0; i < b->n; i++) {
+    for (unsigned i = 0; i < b->n; i++)
         b->packet[i].seq = b->packet[i].seq * r->workers + l->number; /* unique among the lanes */
+    kt_run_look(r, b->packet, b->n);
+    for (unsigned i = 0; i < b->n; i++) {
         if (b->packet[i].ts - l->iv.start >= l->iv.length) {
             if (i > from)
                 kt_worker_packets(r, l->worker, b->packet + from, i - from);

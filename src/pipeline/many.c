@@ -116,6 +116,7 @@ static void *read_all(void *arg)
     struct kt_tick tick;
     while (!kt_run_stopped(r) && kt_feed_read(&d->feed, &batch) == KT_OK) {
         kt_steer_decode(d->steer, packets, batch.n, r->stats);
+        kt_run_look(r, packets, batch.n);
         for (unsigned i = 0; i < batch.n; i++) {
             while (kt_intervals_due(&iv, packets[i].ts, &tick))
                 tick_all(d, &tick);

@@ -43,6 +43,7 @@ int kt_run_inline(struct kt_run *r, struct kt_error *err)
     int rc = worker ? KT_OK : kt_fail(err, KT_ENOMEM, 0, "no memory for a worker");
     while (rc == KT_OK && !kt_run_stopped(r) && kt_feed_read(&feed, &batch) == KT_OK) {
         kt_steer_decode(steer, packets, batch.n, r->stats);
+        kt_run_look(r, packets, batch.n);
         rc = batch_inline(r, worker, &iv, &batch);
     }
     if (rc == KT_OK) {

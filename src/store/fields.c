@@ -11,7 +11,7 @@ enum {
     F_APP, F_CATEGORY, F_RULE, F_CONFIDENCE, F_NAME, F_NAME_KIND,
     F_PACKETS, F_PACKETS_UP, F_PACKETS_DOWN, F_BYTES, F_BYTES_UP, F_BYTES_DOWN,
     F_PAYLOAD, F_PAYLOAD_UP, F_PAYLOAD_DOWN, F_RTT_US, F_RETRANSMITS, F_END_REASON,
-    F_SYN, F_ANSWERED, F_REFUSED, F_ICMP_ERROR,
+    F_SYN, F_ANSWERED, F_REFUSED, F_ICMP_ERROR, F_ANNOUNCED_BY,
 };
 
 static const struct kt_expr_field fields[] = {
@@ -54,6 +54,8 @@ static const struct kt_expr_field fields[] = {
     [F_ANSWERED] = {"answered", KT_EXPR_BOOL, "both sides sent something", {0}},
     [F_REFUSED] = {"refused", KT_EXPR_BOOL, "the SYN was answered by RST", {0}},
     [F_ICMP_ERROR] = {"icmp_error", KT_EXPR_BOOL, "an ICMP error quoted it", {0}},
+    [F_ANNOUNCED_BY] = {"announced_by", KT_EXPR_INT,
+                        "id of the flow that announced it, -1: none", {0}},
     {NULL, 0, NULL, {0}},
 };
 
@@ -178,6 +180,9 @@ static int64_t load_number(const struct kt_flow_record *r, unsigned field)
         return (r->flags & KT_FLOW_REFUSED) != 0;
     case F_ICMP_ERROR:
         return (r->flags & KT_FLOW_ICMP_ERROR) != 0;
+    case F_ANNOUNCED_BY:
+        return r->seen.announced && r->announcer.flow != KT_FLOW_NONE ? sum(r->announcer.flow, 0)
+                                                                      : -1;
     }
     return 0;
 }

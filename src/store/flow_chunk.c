@@ -44,6 +44,8 @@ void kt_flow_chunk_add(struct kt_chunk *c, struct kt_flow_base *base,
     kt_chunk_put(c, FLOW_ACCEPT, r->verdict.accept);
     kt_chunk_put(c, FLOW_IFACE, r->iface);
     kt_chunk_put(c, FLOW_NAME_LEN, name);
+    put_pair(c, FLOW_ANNOUNCER, r->seen.announced ? r->announcer.packet + 1 : 0,
+             r->seen.announced ? r->announcer.flow + 1 : 0);
     for (unsigned side = 0; side < 2; side++) {
         const struct kt_first *f = &r->seen.dir[side];
         head[side] = at_most(f->captured, KT_IDENT_HEAD);
@@ -102,6 +104,30 @@ static void get_counters(struct kt_chunk_in *in, struct kt_flow_record *r)
     r->verdict.label = (uint16_t)kt_chunk_get(in, FLOW_LABEL);
     r->verdict.accept = (uint16_t)kt_chunk_get(in, FLOW_ACCEPT);
     r->iface = (uint16_t)kt_chunk_get(in, FLOW_IFACE);
+    uint64_t packet = kt_chunk_get(in, FLOW_ANNOUNCER), flow = kt_chunk_get(in, FLOW_ANNOUNCER + 1);
+    if (packet) {
+        r->announcer = (struct kt_announcer){packet - 1, flow - 1};
+        r->seen.announced = r->verdict.label;
+    }
+}
+
+int kt_flow_chunk_read(struct kt_chunk_in *in, const void *blob, size_t len)
+{
+    enum { PLAIN = FLOW_COLUMNS - FLOW_INTS, OLD = FLOW_ANNOUNCER };
+    static const uint8_t zeros[KT_CHUNK_ROWS / 2];
+    const uint8_t *head = blob;
+    if (len < 2 || head[1] != OLD + PLAIN)
+        return kt_chunk_read(in, blob, len, FLOW_INTS, PLAIN);
+    int rc = kt_chunk_read(in, blob, len, OLD, PLAIN);
+    if (rc < 0)
+        return rc;
+    for (unsigned i = FLOW_COLUMNS; i-- > FLOW_INTS;)
+        in->column[i] = in->column[i - (FLOW_INTS - OLD)];
+    for (unsigned i = OLD; i < FLOW_INTS; i++) {
+        in->column[i].length = zeros;
+        in->column[i].at = in->column[i].end = zeros;
+    }
+    return KT_OK;
 }
 
 bool kt_flow_chunk_next(struct kt_chunk_in *in, struct kt_flow_base *base,

@@ -26,7 +26,8 @@ enum kt_flow_column {
     FLOW_ACCEPT,
     FLOW_IFACE,
     FLOW_NAME_LEN,
-    FLOW_INTS,
+    FLOW_ANNOUNCER, /* its packet and its flow, one higher; 0: none */
+    FLOW_INTS = FLOW_ANNOUNCER + 2,
     /* bytes */
     FLOW_SMALL = FLOW_INTS, /* FLOW_SMALL_SIZE a row: see flow_chunk.c */
     FLOW_ADDR,              /* 4 or 16 bytes a side, by the IP version */
@@ -52,9 +53,7 @@ void kt_flow_chunk_add(struct kt_chunk *c, struct kt_flow_base *base,
 bool kt_flow_chunk_next(struct kt_chunk_in *in, struct kt_flow_base *base,
                         struct kt_flow_record *r);
 
-static inline int kt_flow_chunk_read(struct kt_chunk_in *in, const void *blob, size_t len)
-{
-    return kt_chunk_read(in, blob, len, FLOW_INTS, FLOW_COLUMNS - FLOW_INTS);
-}
+/* Chunks of older files have fewer columns: what they lack reads as 0. */
+KT_MUST_USE int kt_flow_chunk_read(struct kt_chunk_in *in, const void *blob, size_t len);
 
 #endif

@@ -9,7 +9,7 @@
 #include <sqlite3.h>
 
 #define KT_STORE_APPLICATION_ID 0x4b6f7461 /* "Kota" */
-#define KT_STORE_SCHEMA 1
+#define KT_STORE_SCHEMA 2
 #define KT_STORE_FLOW_ROWS 4096  /* flows of a full chunk */
 #define KT_STORE_POINT_ROWS 8192 /* points of a full chunk */
 

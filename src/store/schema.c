@@ -26,6 +26,8 @@ static const char *const step[KT_STORE_SCHEMA] = {
     "CREATE TABLE event(id INTEGER PRIMARY KEY, began INTEGER NOT NULL, noticed INTEGER NOT NULL,"
     "  ended INTEGER NOT NULL, confidence REAL NOT NULL, severity REAL NOT NULL,"
     "  kind TEXT NOT NULL, title TEXT NOT NULL, causes TEXT, filter TEXT, streams TEXT);",
+    /* 1 -> 2: new chunks of flows also hold who announced a flow; old ones are read as they are */
+    "",
 };
 
 static int number(struct kt_store *st, const char *sql, int64_t *value, struct kt_error *err)

@@ -412,6 +412,19 @@ static int flow_json(void *ctx, const struct kt_stored_flow *flow)
         if (r->key.vlan[i])
             kt_json_u64(j, r->key.vlan[i]);
     kt_json_close(j, ']');
+    kt_json_key(j, "announced_by");
+    if (r->seen.announced) {
+        kt_json_open(j, '{');
+        big(j, "packet", (int64_t)r->announcer.packet);
+        kt_json_key(j, "flow");
+        if (r->announcer.flow != KT_FLOW_NONE)
+            big(j, NULL, (int64_t)r->announcer.flow);
+        else
+            kt_json_null(j);
+        kt_json_close(j, '}');
+    } else {
+        kt_json_null(j);
+    }
     kt_json_key(j, "evidence");
     kt_json_open(j, '{');
     first_json(j, "up", &r->seen.dir[0]);

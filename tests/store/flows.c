@@ -3,6 +3,7 @@
  * Flows come back as they were given, filtered, sorted and paged like an array would be.
  */
 #include "helper.h"
+#include "store/flow_chunk.h"
 
 #define MANY 9500 /* more than two chunks */
 
@@ -65,6 +66,8 @@ static int collect(void *ctx, const struct kt_stored_flow *f)
             g->record[g->n].verdict.label = (uint16_t)i;
         }
     }
+    if (f->record.seen.announced)
+        g->record[g->n].seen.announced = 1;
     g->n++;
     return 0;
 }
@@ -250,9 +253,54 @@ static void wrong_questions(void **state)
     assert_int_equal(n, 3);
 }
 
+/* Chunks of version 1 have two columns of integers less. */
+static void chunks_of_old_files(void **state)
+{
+    (void)state;
+    enum { HEAD = 6, ENTRY = 8, ROWS = 101, GONE = FLOW_INTS - FLOW_ANNOUNCER };
+    struct kt_chunk c;
+    struct kt_flow_base base = {0};
+    struct kt_buf blob = {0}, old = {0};
+    assert_int_equal(kt_flow_chunk_init(&c, ROWS), KT_OK);
+    for (unsigned i = 0; i < ROWS; i++)
+        kt_flow_chunk_add(&c, &base, &all[i], all[i].verdict.label);
+    assert_int_equal(kt_chunk_write(&c, &blob), KT_OK);
+    uint8_t *b = (uint8_t *)blob.data, head[HEAD];
+    memcpy(head, b, HEAD);
+    head[1] = (uint8_t)(head[1] - GONE);
+    kt_buf_add(&old, head, HEAD);
+    for (int data = 0; data < 2; data++) { /* the directory, then the columns */
+        size_t at = HEAD + (size_t)FLOW_COLUMNS * ENTRY;
+        for (unsigned i = 0; i < FLOW_COLUMNS; i++) {
+            const uint8_t *entry = b + HEAD + (size_t)i * ENTRY;
+            size_t stored = kt_le32(entry);
+            if (i < FLOW_ANNOUNCER || i >= FLOW_INTS)
+                kt_buf_add(&old, data ? b + at : entry, data ? stored : ENTRY);
+            at += stored;
+        }
+    }
+    struct kt_chunk_in in;
+    struct kt_flow_record r;
+    base = (struct kt_flow_base){0};
+    assert_int_equal(kt_flow_chunk_read(&in, old.data, old.len), KT_OK);
+    for (unsigned i = 0; i < ROWS; i++) {
+        struct kt_flow_record want = all[i];
+        want.seen.announced = 0;
+        want.announcer = (struct kt_announcer){0};
+        assert_true(kt_flow_chunk_next(&in, &base, &r));
+        same(&r, &want);
+    }
+    assert_false(kt_flow_chunk_next(&in, &base, &r) || in.bad);
+    kt_chunk_in_fini(&in);
+    kt_chunk_fini(&c);
+    kt_buf_free(&blob);
+    kt_buf_free(&old);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(chunks_of_old_files, open_store, close_store),
         cmocka_unit_test_setup_teardown(round_trip, open_store, close_store),
         cmocka_unit_test_setup_teardown(pages_are_slices_of_the_order, open_store, close_store),
         cmocka_unit_test_setup_teardown(windows_and_filters, open_store, close_store),

@@ -96,6 +96,11 @@ static inline void random_flow(struct kt_flow_record *r, uint64_t *seed, uint64_
     r->seen.ip = k->ip;
     r->seen.client = k->port[0];
     r->seen.server = k->port[1];
+    if (rnd(seed) % 8 == 0) { /* by which label is not kept */
+        r->seen.announced = 1;
+        r->announcer.packet = rnd(seed) >> 1;
+        r->announcer.flow = rnd(seed) % 4 ? rnd(seed) >> 1 : KT_FLOW_NONE;
+    }
     r->rtt_us = (uint32_t)rnd_any(seed);
     r->verdict.label = rnd(seed) % LABELS;
     r->verdict.confidence = rnd(seed) % 101;

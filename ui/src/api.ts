@@ -19,7 +19,7 @@ export interface Flow {
   server_port: number; app: string; category: string; rule: string; confidence: number; name: string | null;
   name_kind: string | null; packets_up: number; packets_down: number; bytes_up: number; bytes_down: number;
   bytes: number; duration: number; rtt_us: number; retransmits: number; end_reason: string; flags: string[];
-  vlan: number[]; evidence?: { up?: Evidence; down?: Evidence };
+  vlan: number[]; announced_by?: { packet: string; flow: string | null } | null; evidence?: { up?: Evidence; down?: Evidence };
 }
 export interface Flows { total: number; offset: number; flows: Flow[] }
 export interface Cause { kind: string; name: string; before: number; after: number; share: number; unit?: string }

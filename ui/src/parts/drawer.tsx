@@ -52,7 +52,9 @@ export function Drawer({ flow: f, onClose }: { flow: Flow; onClose: () => void }
         <h3>Why {f.app}</h3>
         <p>{f.rule
           ? <>Rule <code>{f.rule}</code> accepted it, <strong>{f.confidence} %</strong> sure.</>
-          : <>No rule accepted it.</>}</p>
+          : <>No rule accepted it.</>}
+          {f.announced_by && <> Packet {count(Number(f.announced_by.packet))} of {f.announced_by.flow === null
+            ? 'another flow' : <a href={href('flows', { filter: `id == ${f.announced_by.flow}` })}>another flow</a>} announced it.</>}</p>
         <Bar share={f.confidence / 100} />
         <Dump title="First bytes from the client" evidence={f.evidence?.up} />
         <Dump title="First bytes from the server" evidence={f.evidence?.down} />
@@ -63,6 +65,7 @@ export function Drawer({ flow: f, onClose }: { flow: Flow; onClose: () => void }
             <a href={href('flows', { filter: `server == ${f.server}` })}>All to {f.server}</a>
             <a href={href('flows', { filter: `addr == ${f.client} and addr == ${f.server}` })}>All between both</a>
           </>}
+          <a href={href('flows', { filter: `announced_by == ${f.id}` })}>What it announced</a>
         </p>
       </div>
     </dialog>
