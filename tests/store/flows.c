@@ -56,7 +56,8 @@ struct got {
 static int collect(void *ctx, const struct kt_stored_flow *f)
 {
     struct got *g = ctx;
-    g->record = realloc(g->record, (g->n + 1) * sizeof *g->record);
+    if ((g->n & (g->n - 1)) == 0) /* each power of two: under ASan a realloc always copies */
+        g->record = realloc(g->record, (g->n ? 2 * g->n : 1) * sizeof *g->record);
     g->record[g->n] = f->record;
     struct kt_flow_label l = label_of(NULL, all[0].verdict.label);
     for (unsigned i = 0; i < LABELS; i++) {
