@@ -62,10 +62,9 @@ static int on_flows(void *ctx, const struct kt_flow_record *r, size_t n)
                       (long long)r->last, r->verdict.label, r->verdict.accept,
                       r->verdict.confidence, r->end, r->flags);
         for (int side = 0; side < 2; side++)
-            kt_buf_printf(&run->told, " %llu %llu %llu %u %u",
-                          (unsigned long long)r->packets[side], (unsigned long long)r->bytes[side],
-                          (unsigned long long)r->payload[side], r->retransmits[side],
-                          r->seen.dir[side].len);
+            kt_buf_printf(&run->told, " %llu %llu %llu %u %u", (unsigned long long)r->packets[side],
+                          (unsigned long long)r->bytes[side], (unsigned long long)r->payload[side],
+                          r->retransmits[side], r->seen.dir[side].len);
         kt_buf_printf(&run->told, " %.*s\n", r->name_len, r->name);
     }
     return KT_OK;

@@ -7,12 +7,17 @@
 #include <kotare/expr.h>
 
 static const struct kt_expr_field fields[] = {
-    {.name = "payload", .type = KT_EXPR_STR}, {.name = "peer.payload", .type = KT_EXPR_STR},
-    {.name = "len", .type = KT_EXPR_INT},     {.name = "app", .type = KT_EXPR_STR},
-    {.name = "client", .type = KT_EXPR_ADDR}, {.name = "start", .type = KT_EXPR_TIME},
-    {.name = "a", .type = KT_EXPR_INT},       {.name = "b", .type = KT_EXPR_INT},
+    {.name = "payload", .type = KT_EXPR_STR},
+    {.name = "peer.payload", .type = KT_EXPR_STR},
+    {.name = "len", .type = KT_EXPR_INT},
+    {.name = "app", .type = KT_EXPR_STR},
+    {.name = "client", .type = KT_EXPR_ADDR},
+    {.name = "start", .type = KT_EXPR_TIME},
+    {.name = "a", .type = KT_EXPR_INT},
+    {.name = "b", .type = KT_EXPR_INT},
     {.name = "port", .type = KT_EXPR_INT, .either = {"a", "b"}},
-    {.name = "syn", .type = KT_EXPR_BOOL},    {.name = NULL},
+    {.name = "syn", .type = KT_EXPR_BOOL},
+    {.name = NULL},
 };
 
 static void load(const void *object, unsigned field, struct kt_expr_value *v)

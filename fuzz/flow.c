@@ -22,7 +22,7 @@ struct state {
     uint8_t frame[FRAMES][FRAME];
     unsigned n;
     int64_t now;
-    uint64_t packets, bytes;                   /* fed */
+    uint64_t packets, bytes;                    /* fed */
     uint64_t rec_packets, rec_bytes, rec_flows; /* of the records */
     uint64_t sum_packets, sum_bytes, sum_flows; /* of the intervals' total */
     uint64_t begun;
@@ -42,7 +42,8 @@ static int on_flows(void *ctx, const struct kt_flow_record *r, size_t n)
         fuzz_must(app < KT_ARRAY_LEN(s->app) && r->id < FLOWS && !s->seen[r->id]++);
         fuzz_must(r->first <= r->last && r->name_len <= KT_NAME_MAX);
         fuzz_must(r->packets[0] + r->packets[1] > 0);
-        fuzz_must(r->seen.dir[0].captured <= KT_IDENT_HEAD && r->seen.dir[1].captured <= KT_IDENT_HEAD);
+        fuzz_must(r->seen.dir[0].captured <= KT_IDENT_HEAD &&
+                  r->seen.dir[1].captured <= KT_IDENT_HEAD);
         s->rec_flows++;
         for (int side = 0; side < 2; side++) {
             fuzz_must(r->payload[side] <= r->bytes[side] || !r->packets[side]);
@@ -159,8 +160,7 @@ static void talk(struct state *s, bool tcp)
 
 static void anything(struct state *s)
 {
-    static const uint16_t link[4] = {KT_LINK_ETHERNET, KT_LINK_RAW, KT_LINK_LINUX_SLL,
-                                     KT_LINK_PPP};
+    static const uint16_t link[4] = {KT_LINK_ETHERNET, KT_LINK_RAW, KT_LINK_LINUX_SLL, KT_LINK_PPP};
     uint8_t which = kt_cursor_u8(&s->in), len = kt_cursor_u8(&s->in);
     size_t left = kt_cursor_left(&s->in), n = len < left ? len : left;
     const uint8_t *bytes = kt_cursor_take(&s->in, n);
@@ -203,9 +203,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     s.now = BEGIN;
     uint8_t most = kt_cursor_u8(&s.in), seconds = kt_cursor_u8(&s.in);
     s.iv = (struct kt_intervals){.length = (1 + seconds % 4) * KT_SECOND, .start = -1};
-    struct kt_flow_options opt = {.rules = rules,
-                                  .max_flows = most & 128 ? 1 + most % 16u : 0,
-                                  .interval = s.iv.length};
+    struct kt_flow_options opt = {
+        .rules = rules, .max_flows = most & 128 ? 1 + most % 16u : 0, .interval = s.iv.length};
     struct kt_collect_options copt = {
         .rules = rules, .interval = on_interval, .flows = on_flows, .ctx = &s};
     fuzz_must(kt_flow_table_new(&s.table, &opt, &err) == KT_OK);

@@ -7,11 +7,10 @@
 #include <kotare/packet.h>
 
 static const uint16_t links[] = {
-    KT_LINK_ETHERNET,  KT_LINK_NULL,       KT_LINK_PPP,       KT_LINK_RAW_BSD,
-    KT_LINK_RAW,       KT_LINK_PPP_SERIAL, KT_LINK_PPP_ETHER, KT_LINK_RAW_OPENBSD,
-    KT_LINK_CHDLC,     KT_LINK_IEEE80211,  KT_LINK_LOOP,      KT_LINK_LINUX_SLL,
-    KT_LINK_RADIOTAP,  KT_LINK_IPV4,       KT_LINK_IPV6,      KT_LINK_LINUX_SLL2,
-    147 /* unknown */,
+    KT_LINK_ETHERNET,   KT_LINK_NULL,      KT_LINK_PPP,         KT_LINK_RAW_BSD, KT_LINK_RAW,
+    KT_LINK_PPP_SERIAL, KT_LINK_PPP_ETHER, KT_LINK_RAW_OPENBSD, KT_LINK_CHDLC,   KT_LINK_IEEE80211,
+    KT_LINK_LOOP,       KT_LINK_LINUX_SLL, KT_LINK_RADIOTAP,    KT_LINK_IPV4,    KT_LINK_IPV6,
+    KT_LINK_LINUX_SLL2, 147 /* unknown */,
 };
 
 static void check_header(const struct kt_packet *p)

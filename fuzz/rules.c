@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * Rule files: any text loads or is refused with a sentence; what loads matches, and its index agrees
- * with running every rule.
+ * Rule files: any text loads or is refused with a sentence; what loads matches, and its index
+ * agrees with running every rule.
  */
-#include "fuzz.h"
 #include "ident/rules.h"
+#include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * Somebody else's file as a store. First byte modulo 4: 0, the file is these bytes; 1, a small store
- * with bytes of the file overwritten; else with rows changed through SQLite, so that the file is
- * sound and what lies in it is not. Everything the page asks for is asked: JSON comes back, or an
- * error with a sentence. Then it is opened for writing, and written to.
+ * Somebody else's file as a store. First byte modulo 4: 0, the file is these bytes; 1, a small
+ * store with bytes of the file overwritten; else with rows changed through SQLite, so that the file
+ * is sound and what lies in it is not. Everything the page asks for is asked: JSON comes back, or
+ * an error with a sentence. Then it is opened for writing, and written to.
  */
 #include "fuzz.h"
 #include "json.h"
@@ -26,8 +26,8 @@ static struct kt_flow_label label_of(void *ctx, unsigned label)
 
 static void fill(struct kt_store *st)
 {
-    struct kt_stream stream[] = {{KT_STREAM_TOTAL, ""}, {KT_STREAM_APP, "DNS"},
-                                 {KT_STREAM_HEALTH, "rtt"}};
+    struct kt_stream stream[] = {
+        {KT_STREAM_TOTAL, ""}, {KT_STREAM_APP, "DNS"}, {KT_STREAM_HEALTH, "rtt"}};
     struct kt_event e = {.began = 2 * KT_SECOND, .kind = "surge", .title = "more of it"};
     char causes[] = "[{\"kind\":\"app\",\"name\":\"DNS\"}]";
     e.causes = causes;
@@ -81,7 +81,7 @@ static void make_template(void)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     fuzz_must(fd >= 0 && fstat(fd, &s) == 0 && kt_buf_room(&template, (size_t)s.st_size));
     template.len = (size_t)s.st_size;
-    fuzz_must(read(fd, template.data, template.len) == (ssize_t)template.len);
+    fuzz_must(read(fd, template.data, template.len) == (ssize_t) template.len);
     close(fd);
 }
 
@@ -219,8 +219,10 @@ static void read_it(void)
 {
     static const char *const none[] = {NULL};
     static const char *const kinds[] = {"total", "app", "category", "direction", "port", "health"};
-    static const char *const page[] = {"sort", "app", "order", "desc", "offset", "1", "limit",
-                                       "2", "filter", "bytes > 10 or port == 443", NULL};
+    static const char *const page[] = {
+        "sort", "app",   "order", "desc",   "offset",
+        "1",    "limit", "2",     "filter", "bytes > 10 or port == 443",
+        NULL};
     static const char *const window[] = {"from", "2000000000", "to", "3000000000", NULL};
     struct kt_web web = {.store_path = path, .lock = PTHREAD_MUTEX_INITIALIZER};
     static const char *const names[] = {"applications", "flows", "events", "series"};

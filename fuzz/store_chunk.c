@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * Chunks of flows (first byte even) and points (odd). What can be read as flows is written again and
- * must read as the same.
+ * Chunks of flows (first byte even) and points (odd). What can be read as flows is written again
+ * and must read as the same.
  */
 #include "fuzz.h"
 #include "store/internal.h"

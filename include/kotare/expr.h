@@ -88,11 +88,11 @@ void kt_expr_free(struct kt_expr *expr);
 
 /* What is known of a value that is not known: a range, some bits, some bytes. */
 struct kt_expr_part {
-    int64_t lo, hi;       /* numbers: it lies in [lo, hi] … */
-    uint64_t mask, bits;  /* … the bits in mask are those of `bits` … */
+    int64_t lo, hi;        /* numbers: it lies in [lo, hi] … */
+    uint64_t mask, bits;   /* … the bits in mask are those of `bits` … */
     const uint64_t *never; /* … and its bit in this map of 65536 is 0. NULL: nothing known */
     const uint8_t *bytes, *known; /* text: the bits in known[i] are those of bytes[i] … */
-    uint32_t min, span;   /* … for i < span; the text has at least min bytes */
+    uint32_t min, span;           /* … for i < span; the text has at least min bytes */
 };
 
 enum kt_expr_answer { KT_EXPR_NO, KT_EXPR_YES, KT_EXPR_MAYBE };

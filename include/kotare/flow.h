@@ -69,9 +69,9 @@ struct kt_flow_record {
     struct kt_seen seen; /* the evidence */
     struct kt_verdict verdict;
     struct kt_announcer announcer; /* when seen.announced */
-    uint8_t tcp_flags[2]; /* OR of all */
-    uint8_t end;          /* enum kt_flow_end */
-    uint8_t flags;        /* enum kt_flow_flag */
+    uint8_t tcp_flags[2];          /* OR of all */
+    uint8_t end;                   /* enum kt_flow_end */
+    uint8_t flags;                 /* enum kt_flow_flag */
     uint16_t iface;
     uint8_t name_kind; /* enum kt_name_kind */
     uint8_t name_len;

@@ -30,18 +30,18 @@
 
 /* The first payload of one direction. All zero: the direction is silent. */
 struct kt_first {
-    uint32_t len;                 /* payload length on the wire of that packet */
-    uint8_t captured;             /* how many of head[] are real, the rest is zero */
-    uint8_t midway; /* 1: TCP whose beginning was not seen, so this is somewhere in the stream */
+    uint32_t len;     /* payload length on the wire of that packet */
+    uint8_t captured; /* how many of head[] are real, the rest is zero */
+    uint8_t midway;   /* 1: TCP whose beginning was not seen, so this is somewhere in the stream */
     uint8_t head[KT_IDENT_HEAD];
 };
 
 /* All that rules may look at. Side 0 is the initiator (sender of the flow's first packet). */
 struct kt_seen {
-    uint8_t proto; /* KT_PROTO_TCP or KT_PROTO_UDP; others get fixed labels */
-    uint8_t ip;    /* 4 or 6 */
+    uint8_t proto;           /* KT_PROTO_TCP or KT_PROTO_UDP; others get fixed labels */
+    uint8_t ip;              /* 4 or 6 */
     uint16_t client, server; /* ports of side 0 and side 1 */
-    uint16_t announced; /* the label another flow announced it under; 0: none did */
+    uint16_t announced;      /* the label another flow announced it under; 0: none did */
     uint32_t ip4[2];         /* IPv4 addresses as host-order integers, 0 for IPv6 */
     struct kt_first dir[2];
 };
@@ -137,7 +137,7 @@ enum kt_name_kind kt_ident_name(uint8_t proto, const uint8_t *payload, size_t ca
 
 /* Where the first four bytes of what announces, in lower case, stand in kt_announce_first[]. The
  * factor sends no two of them to one place. */
-#define KT_ANNOUNCE_PLACE(first) ((uint32_t)(first) * UINT32_C(0x5fec898f) >> 27)
+#define KT_ANNOUNCE_PLACE(first) ((uint32_t)(first)*UINT32_C(0x5fec898f) >> 27)
 extern const uint32_t kt_announce_first[32];
 
 static inline bool kt_ident_may_announce(const struct kt_packet *p)
@@ -145,8 +145,8 @@ static inline bool kt_ident_may_announce(const struct kt_packet *p)
     if (p->payload_len < 10 || p->caplen < p->payload + 10u)
         return false;
     uint32_t first = kt_le32(p->data + p->payload) | UINT32_C(0x20202020);
-    return kt_announce_first[KT_ANNOUNCE_PLACE(first)] == first ||
-           (uint16_t)first == 0x2120 || (uint16_t)first == 0x2220; /* TFTP: 0 1, 0 2 */
+    return kt_announce_first[KT_ANNOUNCE_PLACE(first)] == first || (uint16_t)first == 0x2120 ||
+           (uint16_t)first == 0x2220; /* TFTP: 0 1, 0 2 */
 }
 
 #endif

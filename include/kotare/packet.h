@@ -74,27 +74,27 @@ enum kt_tcp_flag {
  * always zero-initialised. */
 struct kt_key {
     uint8_t addr[2][16];
-    uint16_t port[2];  /* host order; ICMP echo: the identifier on both sides; else 0 */
-    uint8_t ip;        /* 4, 6, or 0: not IP */
-    uint8_t proto;     /* enum kt_proto */
-    uint16_t vlan[2];  /* outer and inner VLAN id, 0 = none */
-    uint16_t tunnel;   /* hash of the tunnel's own identity (VNI, GRE key, outer ends), 0 = none */
+    uint16_t port[2]; /* host order; ICMP echo: the identifier on both sides; else 0 */
+    uint8_t ip;       /* 4, 6, or 0: not IP */
+    uint8_t proto;    /* enum kt_proto */
+    uint16_t vlan[2]; /* outer and inner VLAN id, 0 = none */
+    uint16_t tunnel;  /* hash of the tunnel's own identity (VNI, GRE key, outer ends), 0 = none */
 };
 _Static_assert(sizeof(struct kt_key) == 44, "kt_key has no padding");
 
 enum kt_packet_flag {
     KT_PKT_DECODED = 1,
-    KT_PKT_IP = 2,           /* an IP header was found and is sound */
-    KT_PKT_TRANSPORT = 4,    /* the transport header was captured whole */
-    KT_PKT_FRAGMENT = 8,     /* part of a fragmented datagram */
+    KT_PKT_IP = 2,              /* an IP header was found and is sound */
+    KT_PKT_TRANSPORT = 4,       /* the transport header was captured whole */
+    KT_PKT_FRAGMENT = 8,        /* part of a fragmented datagram */
     KT_PKT_FRAGMENT_LATER = 16, /* not its first part: ports unknown */
-    KT_PKT_ICMP_ERROR = 32,  /* key is the quoted packet's, as its sender would have sent it */
-    KT_PKT_TUNNEL = 64,      /* key and offsets are those of the innermost packet */
-    KT_PKT_MALFORMED = 128,  /* a header contradicts itself or is cut by the wire length */
-    KT_PKT_SNAPPED = 256,    /* cut by the snap length */
-    KT_PKT_TX = 512,         /* sent by the capturing host, where the source tells */
-    KT_PKT_ANNOUNCES = 1024, /* its payload told of a flow to come */
-    KT_PKT_ANNOUNCED = 2048, /* of a flow that another one told of: see clue */
+    KT_PKT_ICMP_ERROR = 32,     /* key is the quoted packet's, as its sender would have sent it */
+    KT_PKT_TUNNEL = 64,         /* key and offsets are those of the innermost packet */
+    KT_PKT_MALFORMED = 128,     /* a header contradicts itself or is cut by the wire length */
+    KT_PKT_SNAPPED = 256,       /* cut by the snap length */
+    KT_PKT_TX = 512,            /* sent by the capturing host, where the source tells */
+    KT_PKT_ANNOUNCES = 1024,    /* its payload told of a flow to come */
+    KT_PKT_ANNOUNCED = 2048,    /* of a flow that another one told of: see clue */
 };
 
 struct kt_packet {
@@ -107,13 +107,13 @@ struct kt_packet {
     uint16_t link;       /* enum kt_link */
     uint16_t iface;      /* which interface of the source */
     /* set by kt_decode() */
-    uint16_t flags; /* enum kt_packet_flag */
-    uint16_t l3;    /* offset of the innermost IP header, 0 = none unless KT_PKT_IP */
-    uint16_t l4;    /* offset of the transport header, 0 = none */
-    uint16_t payload;      /* offset of the transport payload (may equal caplen) */
-    uint32_t payload_len;  /* its length on the wire, by the IP length */
-    uint32_t frag_id;      /* IP identification, for fragments */
-    uint32_t hash;         /* the same for both directions of a flow; 0 before decoding */
+    uint16_t flags;       /* enum kt_packet_flag */
+    uint16_t l3;          /* offset of the innermost IP header, 0 = none unless KT_PKT_IP */
+    uint16_t l4;          /* offset of the transport header, 0 = none */
+    uint16_t payload;     /* offset of the transport payload (may equal caplen) */
+    uint32_t payload_len; /* its length on the wire, by the IP length */
+    uint32_t frag_id;     /* IP identification, for fragments */
+    uint32_t hash;        /* the same for both directions of a flow; 0 before decoding */
     uint8_t tcp_flags;
     uint8_t proto; /* = key.proto */
     uint8_t icmp_type, icmp_code;

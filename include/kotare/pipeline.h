@@ -8,9 +8,8 @@
  *
  *     static const struct kt_pipeline_ops ops = {.worker_new = …, .packets = …, .tick = …,
  *                                                .report = …, .result_free = …, .worker_free = …};
- *     struct kt_pipeline_options options = {.registry = registry, .inputs = files, .input_count = n};
- *     struct kt_pipeline_stats stats = {0};
- *     rc = kt_pipeline_run(&options, &ops, me, &stats, &err);
+ *     struct kt_pipeline_options options = {.registry = registry, .inputs = files, .input_count =
+ * n}; struct kt_pipeline_stats stats = {0}; rc = kt_pipeline_run(&options, &ops, me, &stats, &err);
  *
  * One worker on files: everything runs in the caller's thread, without a queue. N workers on files:
  * one thread reads and decodes, N work, the caller reports. Live: a capture ring and a thread per
@@ -25,9 +24,9 @@
  * worker until its tick returns it, to `report` from then on. Everything in the options must
  * outlive the run.
  *
- * Thread rule: kt_pipeline_run() may be called from one thread at a time for one `stats`; the ops of
- * one worker are never called at once, those of different workers are; `report` is called from the
- * thread that called kt_pipeline_run().
+ * Thread rule: kt_pipeline_run() may be called from one thread at a time for one `stats`; the ops
+ * of one worker are never called at once, those of different workers are; `report` is called from
+ * the thread that called kt_pipeline_run().
  *
  * Errors: KT_EINVAL for options that make no sense, KT_ENOMEM, the first fault of an input, or what
  * an op returned (then *err may be empty: the op knows why).
@@ -42,8 +41,8 @@
 struct kt_tick {
     int64_t start, length; /* the interval, aligned to multiples of its length */
     bool closes;           /* the interval is over; else: only hand over what piled up */
-    bool gap;              /* time jumped before this interval: nothing is known of the time between */
-    bool last;             /* the input is over */
+    bool gap;  /* time jumped before this interval: nothing is known of the time between */
+    bool last; /* the input is over */
 };
 
 struct kt_pipeline_ops {
@@ -68,10 +67,10 @@ struct kt_pipeline_options {
     const struct kt_registry *registry;
     const char *const *inputs; /* files one after the other, or one live interface */
     unsigned input_count;
-    unsigned workers; /* 0: 1 */
-    int64_t interval; /* nanoseconds; 0: a second */
-    int64_t silence;  /* more empty intervals in a row are a gap, not zeros; 0: 86400 */
-    const char *filter; /* live: a BPF expression; may be NULL */
+    unsigned workers;           /* 0: 1 */
+    int64_t interval;           /* nanoseconds; 0: a second */
+    int64_t silence;            /* more empty intervals in a row are a gap, not zeros; 0: 86400 */
+    const char *filter;         /* live: a BPF expression; may be NULL */
     const struct kt_flag *stop; /* set it to end early, from any thread or a signal handler */
 };
 
@@ -79,9 +78,9 @@ struct kt_pipeline_options {
 struct kt_pipeline_stats {
     uint64_t packets, bytes; /* seen; bytes as on the wire */
     uint64_t not_ip, malformed;
-    uint64_t lost; /* packets known to be lost before they reached us */
+    uint64_t lost;                    /* packets known to be lost before they reached us */
     uint64_t bytes_done, bytes_total; /* of the input files, as packed */
-    uint64_t first, last; /* time of the first packet and the latest, 0 before */
+    uint64_t first, last;             /* time of the first packet and the latest, 0 before */
 };
 
 /* Runs to the end of the inputs or until told to stop. A fault of one input (see *err) ends that

@@ -55,17 +55,17 @@ KT_MUST_USE int kt_store_add_points(struct kt_store *st, const struct kt_point *
 struct kt_flow_label {
     const char *app, *category, *rule;
 };
-/* Flows may come again after a commit: a record with end KT_FLOW_ACTIVE is then replaced by the next
- * one of the same run with its id and time of first packet. What `seen` repeats of the key is not
- * kept but made again. label_of(ctx, record->verdict.label) gives the texts; they must live until
- * close. */
+/* Flows may come again after a commit: a record with end KT_FLOW_ACTIVE is then replaced by the
+ * next one of the same run with its id and time of first packet. What `seen` repeats of the key is
+ * not kept but made again. label_of(ctx, record->verdict.label) gives the texts; they must live
+ * until close. */
 KT_MUST_USE int kt_store_add_flows(struct kt_store *st, const struct kt_flow_record *flows,
                                    size_t n,
                                    struct kt_flow_label (*label_of)(void *ctx, unsigned label),
                                    void *ctx, struct kt_error *err);
 
 struct kt_event {
-    uint64_t id; /* given by kt_store_put_event() when 0 */
+    uint64_t id;                   /* given by kt_store_put_event() when 0 */
     int64_t began, noticed, ended; /* ended 0: still on */
     double confidence;             /* 0 … 1: how sure that something changed */
     double severity;               /* 0 … 1: how much it matters */
@@ -105,7 +105,8 @@ struct kt_store_result {
     size_t bins;
     size_t n;
     struct kt_store_series *series; /* in order of falling total of the first column */
-    bool rest; /* kt_store_query_top(): the last series sums all the streams beyond the first ones */
+    bool
+        rest; /* kt_store_query_top(): the last series sums all the streams beyond the first ones */
     bool *seen;
     uint32_t *intervals; /* how many intervals of each bin were watched, for means */
 };

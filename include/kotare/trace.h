@@ -56,19 +56,19 @@ struct kt_batch {
 
 /* A loss ledger: every packet that was offered stands in exactly one line. */
 struct kt_trace_stats {
-    uint64_t received;     /* delivered to the caller */
-    uint64_t filtered;     /* rejected by a filter */
-    uint64_t lost_nic;     /* dropped by the interface */
-    uint64_t lost_ring;    /* dropped by the kernel: its ring was full */
+    uint64_t received;                /* delivered to the caller */
+    uint64_t filtered;                /* rejected by a filter */
+    uint64_t lost_nic;                /* dropped by the interface */
+    uint64_t lost_ring;               /* dropped by the kernel: its ring was full */
     uint64_t bytes_done, bytes_total; /* of the file as packed; 0 for a live source */
 };
 
 struct kt_source_options {
-    unsigned blocks;  /* blocks the source may have under way; 0: 2 (a caller that holds none) */
-    unsigned streams; /* live: rings in one fanout group, 0 or 1: one */
-    unsigned stream;  /* live: which of them this source is */
-    int fanout;       /* live: the group's id, the same for all of its rings */
-    unsigned snaplen; /* live: bytes kept a packet, 0: all */
+    unsigned blocks;    /* blocks the source may have under way; 0: 2 (a caller that holds none) */
+    unsigned streams;   /* live: rings in one fanout group, 0 or 1: one */
+    unsigned stream;    /* live: which of them this source is */
+    int fanout;         /* live: the group's id, the same for all of its rings */
+    unsigned snaplen;   /* live: bytes kept a packet, 0: all */
     const char *filter; /* live: a BPF expression, may be NULL */
 };
 
@@ -102,8 +102,7 @@ KT_MUST_USE int kt_source_open(struct kt_source **src, const struct kt_registry 
                                struct kt_error *err);
 /* KT_OK with batch->n packets (0: a live source had nothing for about 100 ms), KT_END, or a
  * negative code; what was good before a fault has been delivered by earlier calls. */
-KT_MUST_USE int kt_source_read(struct kt_source *src, struct kt_batch *batch,
-                               struct kt_error *err);
+KT_MUST_USE int kt_source_read(struct kt_source *src, struct kt_batch *batch, struct kt_error *err);
 void kt_source_stats(const struct kt_source *src, struct kt_trace_stats *stats);
 /* Would this URI open a live device? */
 bool kt_source_is_live(const struct kt_registry *registry, const char *uri);

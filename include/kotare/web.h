@@ -16,8 +16,9 @@
  * Thread rule: it has threads of its own and opens the store itself, so the program may go on
  * writing. Callbacks are called from those threads, several at once.
  *
- * Errors: only kt_web_start() can fail: KT_EINVAL for an address that is none, KT_EBUSY for one that
- * is taken, what the store says, KT_ENOMEM. Requests are answered with a status and a sentence.
+ * Errors: only kt_web_start() can fail: KT_EINVAL for an address that is none, KT_EBUSY for one
+ * that is taken, what the store says, KT_ENOMEM. Requests are answered with a status and a
+ * sentence.
  *
  * Sources: HTTP, RFC 9110; server-sent events, the HTML standard of the WHATWG; Content Security
  * Policy Level 3.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-#include <kotare/base.h>
 #include <inttypes.h>
+#include <kotare/base.h>
 #include <stdio.h>
 #include <time.h>
 

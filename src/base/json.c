@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
-#include <kotare/base.h>
 #include <inttypes.h>
+#include <kotare/base.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -38,15 +38,17 @@ void kt_json_key(struct kt_json *j, const char *key)
     j->after_key = true;
 }
 
-/* Length of the well-formed UTF-8 sequence at p, or 0 (RFC 3629: no overlong forms, no surrogates). */
+/* Length of the well-formed UTF-8 sequence at p, or 0 (RFC 3629: no overlong forms, no surrogates).
+ */
 static size_t utf8_len(const uint8_t *p, size_t left)
 {
     static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
     if (p[0] < 0x80)
         return 1;
-    size_t n = p[0] >= 0xf0 && p[0] < 0xf8 ? 4 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
-                                             : p[0] >= 0xc2 && p[0] < 0xe0   ? 2
-                                                                             : 0;
+    size_t n = p[0] >= 0xf0 && p[0] < 0xf8   ? 4
+               : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
+               : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+                                             : 0;
     if (n == 0 || n > left)
         return 0;
     uint32_t v = p[0] & (0x7fU >> n);
@@ -129,8 +131,7 @@ void kt_json_null(struct kt_json *j)
 
 static void spaces(struct kt_cursor *c)
 {
-    while (c->at < c->end &&
-           (*c->at == ' ' || *c->at == '\t' || *c->at == '\n' || *c->at == '\r'))
+    while (c->at < c->end && (*c->at == ' ' || *c->at == '\t' || *c->at == '\n' || *c->at == '\r'))
         c->at++;
 }
 

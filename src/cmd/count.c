@@ -52,8 +52,8 @@ static int count_input(const char *input, struct count *c)
 int kt_cmd_count(int argc, char **argv)
 {
     bool json = false;
-    const struct kt_option options[] = {
-        {"json", KT_OPTION_FLAG, &json, NULL, "one JSON object"}, {0}};
+    const struct kt_option options[] = {{"json", KT_OPTION_FLAG, &json, NULL, "one JSON object"},
+                                        {0}};
     struct kt_error err = {0};
     int n = kt_options_parse(options, argc, argv, &err);
     if (n <= 0) {
@@ -72,9 +72,10 @@ int kt_cmd_count(int argc, char **argv)
     const struct {
         const char *name;
         uint64_t value;
-    } line[] = {{"packets", c.packets}, {"bytes", c.bytes}, {"ipv4", c.ip4}, {"ipv6", c.ip6},
-                {"tcp", c.tcp}, {"udp", c.udp}, {"icmp", c.icmp}, {"other", c.other},
-                {"not_ip", c.not_ip}, {"malformed", c.malformed}};
+    } line[] = {{"packets", c.packets},    {"bytes", c.bytes}, {"ipv4", c.ip4},
+                {"ipv6", c.ip6},           {"tcp", c.tcp},     {"udp", c.udp},
+                {"icmp", c.icmp},          {"other", c.other}, {"not_ip", c.not_ip},
+                {"malformed", c.malformed}};
     if (json)
         fputs("{\"type\":\"count\"", stdout);
     for (size_t i = 0; i < KT_ARRAY_LEN(line); i++)

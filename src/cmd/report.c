@@ -170,8 +170,7 @@ static void people(struct kt_watch *w, const struct row *app, size_t apps,
         flows[KT_SIZE_TEXT];
     printf("%s packets, %s, %s flows; unknown %.1f %% of bytes\n%s to %s\n",
            kt_count_text(kt_count_get(&w->stats.packets), packets), kt_bytes_text(all, bytes),
-           kt_count_text(w->flows, flows),
-           all ? 100.0 * (double)unknown_bytes(w) / (double)all : 0,
+           kt_count_text(w->flows, flows), all ? 100.0 * (double)unknown_bytes(w) / (double)all : 0,
            kt_time_text((int64_t)kt_count_get(&w->stats.first), 3, a),
            kt_time_text((int64_t)kt_count_get(&w->stats.last), 3, b));
     if (kt_count_get(&w->stats.lost))

@@ -51,9 +51,8 @@ int kt_health_slice(struct health *h, struct streams *s, const struct kt_slice *
         if (!room(&array, h->opens, &h->open_cap, sizeof *h->opened))
             return KT_ENOMEM;
         h->opened = array;
-        h->opened[h->opens++] = (struct opened){
-            .from = kt_hash(slice->addr[0], 16, slice->ip),
-            .to = kt_hash(slice->addr[1], 16, slice->port[1])};
+        h->opened[h->opens++] = (struct opened){.from = kt_hash(slice->addr[0], 16, slice->ip),
+                                                .to = kt_hash(slice->addr[1], 16, slice->port[1])};
     }
     return KT_OK;
 }

@@ -32,7 +32,7 @@ static inline void kt_streams_add(struct streams *s, uint32_t stream, int64_t by
 
 #define PORT_CLASSES 256
 struct ports {
-    uint8_t class_of[65536]; /* of TCP and UDP alike */
+    uint8_t class_of[65536];          /* of TCP and UDP alike */
     uint32_t stream[3][PORT_CLASSES]; /* tcp, udp, everything else (by protocol) */
 };
 void kt_ports_init(struct ports *p);

@@ -6,11 +6,12 @@
 #include <stdio.h>
 
 static const uint16_t known[] = {
-    20,   21,   22,   23,   25,   53,   67,   68,   69,   80,    110,   111,  119,  123,  135,  137,
-    138,  139,  143,  161,  162,  179,  389,  443,  445,  465,   500,   514,  515,  546,  547,  554,
-    587,  631,  636,  853,  873,  993,  995,  1080, 1194, 1433,  1521,  1701, 1723, 1883, 1900, 2049,
-    2181, 3128, 3306, 3389, 3478, 4500, 4789, 5004, 5060, 5061,  5201,  5222, 5353, 5355, 5432, 5672,
-    5900, 6379, 6667, 6881, 8000, 8080, 8443, 8883, 9092, 9200,  9418,  11211, 27017, 51820};
+    20,   21,   22,   23,   25,   53,   67,   68,   69,   80,   110,   111,   119,
+    123,  135,  137,  138,  139,  143,  161,  162,  179,  389,  443,   445,   465,
+    500,  514,  515,  546,  547,  554,  587,  631,  636,  853,  873,   993,   995,
+    1080, 1194, 1433, 1521, 1701, 1723, 1883, 1900, 2049, 2181, 3128,  3306,  3389,
+    3478, 4500, 4789, 5004, 5060, 5061, 5201, 5222, 5353, 5355, 5432,  5672,  5900,
+    6379, 6667, 6881, 8000, 8080, 8443, 8883, 9092, 9200, 9418, 11211, 27017, 51820};
 enum { SYSTEM = KT_ARRAY_LEN(known), REGISTERED, DYNAMIC, CLASSES };
 _Static_assert(CLASSES <= PORT_CLASSES, "a class fits a byte");
 
@@ -39,6 +40,8 @@ uint32_t kt_ports_stream(struct ports *p, struct streams *s, const struct kt_sli
         snprintf(name, sizeof name, "%s/%u", text, known[class]);
     else
         snprintf(name, sizeof name, "%s/%s", text,
-                 class == SYSTEM ? "system" : class == REGISTERED ? "registered" : "dynamic");
+                 class == SYSTEM       ? "system"
+                 : class == REGISTERED ? "registered"
+                                       : "dynamic");
     return *stream = kt_streams_get(s, KT_STREAM_PORT, name);
 }

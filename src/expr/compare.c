@@ -208,8 +208,9 @@ static void membership(struct expr_parser *p, struct expr_operand *left)
         return;
     }
     struct expr_const *k = set(p, left->type);
-    int op = left->type == KT_EXPR_STR ? OP_IN_STR : left->type == KT_EXPR_ADDR ? OP_IN_ADDR
-                                                                               : OP_IN_INT;
+    int op = left->type == KT_EXPR_STR    ? OP_IN_STR
+             : left->type == KT_EXPR_ADDR ? OP_IN_ADDR
+                                          : OP_IN_INT;
     if (left->either)
         twice(p, left, p->out->n, op, k);
     else

@@ -28,7 +28,7 @@ struct expr_const {
     const uint8_t *mask;
     uint32_t len, offset;
     struct expr_prefix prefix;
-    const struct expr_range *range; /* members of a set of numbers: sorted, apart */
+    const struct expr_range *range;  /* members of a set of numbers: sorted, apart */
     const struct expr_const *member; /* members of a set of text or addresses */
     uint32_t n;
 };
@@ -39,15 +39,38 @@ enum expr_op {
     OP_FIELD, /* push field a */
     OP_READ,  /* push the number at byte c of text field a; b: width, | 0x80 little-endian */
     OP_BYTES, /* push whether text field a shows pattern k */
-    OP_ADD, OP_SUB, OP_MUL, OP_DIV, OP_MOD, OP_AND, OP_OR, OP_SHL, OP_SHR, OP_NEG,
-    OP_EQ, OP_NE, OP_LT, OP_LE, OP_GT, OP_GE,
+    OP_ADD,
+    OP_SUB,
+    OP_MUL,
+    OP_DIV,
+    OP_MOD,
+    OP_AND,
+    OP_OR,
+    OP_SHL,
+    OP_SHR,
+    OP_NEG,
+    OP_EQ,
+    OP_NE,
+    OP_LT,
+    OP_LE,
+    OP_GT,
+    OP_GE,
     OP_CMP, /* compare the top with imm; b: OP_EQ … OP_GE */
-    OP_SEQ, OP_SNE, OP_CONTAINS, OP_STARTS, OP_ENDS,
-    OP_AEQ, OP_ANE,
-    OP_IN_INT, OP_IN_STR, OP_IN_ADDR, /* replace the top by whether set k has it */
+    OP_SEQ,
+    OP_SNE,
+    OP_CONTAINS,
+    OP_STARTS,
+    OP_ENDS,
+    OP_AEQ,
+    OP_ANE,
+    OP_IN_INT,
+    OP_IN_STR,
+    OP_IN_ADDR, /* replace the top by whether set k has it */
     OP_NOT,
-    OP_JTRUE, OP_JFALSE, /* skip c instructions when the top is (certainly) so; keep it */
-    OP_LAND, OP_LOR,     /* two conditions become one */
+    OP_JTRUE,
+    OP_JFALSE, /* skip c instructions when the top is (certainly) so; keep it */
+    OP_LAND,
+    OP_LOR, /* two conditions become one */
 };
 
 struct expr_ins {

@@ -26,11 +26,11 @@ int expr_fail(struct expr_lexer *l, const char *at, const char *format, ...)
     va_end(ap);
     uint64_t offset = (uint64_t)(at - l->text);
     if (l->env->file)
-        l->failed = kt_fail(l->err, KT_EINVAL, line, "%s:%u:%u: %s", l->env->file, line, column,
-                            reason);
+        l->failed =
+            kt_fail(l->err, KT_EINVAL, line, "%s:%u:%u: %s", l->env->file, line, column, reason);
     else
-        l->failed = kt_fail(l->err, KT_EINVAL, offset, "line %u, column %u: %s", line, column,
-                            reason);
+        l->failed =
+            kt_fail(l->err, KT_EINVAL, offset, "line %u, column %u: %s", line, column, reason);
     l->tok = (struct expr_token){.kind = T_END, .at = at};
     l->next = l->end;
     return l->failed;
@@ -100,8 +100,10 @@ static void operator(struct expr_lexer *l)
     else if (c == '\'')
         expr_fail(l, l->next, "found ': text stands in double quotes, as in \"DNS\"");
     else if (!c || !strchr("()<>{},+-*/%&|", (int)c))
-        expr_fail(l, l->next, c >= 0x20 && c < 0x7f ? "'%c' has no meaning here" :
-                  "a byte that is no printable character", (int)c);
+        expr_fail(l, l->next,
+                  c >= 0x20 && c < 0x7f ? "'%c' has no meaning here"
+                                        : "a byte that is no printable character",
+                  (int)c);
     else {
         l->tok.op = c;
         l->tok.len = 1;

@@ -11,14 +11,22 @@ static const struct unit {
     int64_t factor;
     bool time;
 } units[] = {
-    {"k", 1000, false},           {"M", 1000000, false},
-    {"G", 1000000000, false},     {"T", INT64_C(1000000000000), false},
-    {"Ki", 1 << 10, false},       {"Mi", 1 << 20, false},
-    {"Gi", 1 << 30, false},       {"Ti", INT64_C(1) << 40, false},
-    {"ns", 1, true},              {"us", 1000, true},
-    {"ms", 1000000, true},        {"s", KT_SECOND, true},
-    {"m", 60 * KT_SECOND, true},  {"min", 60 * KT_SECOND, true},
-    {"h", 3600 * KT_SECOND, true}, {"d", 86400 * KT_SECOND, true},
+    {"k", 1000, false},
+    {"M", 1000000, false},
+    {"G", 1000000000, false},
+    {"T", INT64_C(1000000000000), false},
+    {"Ki", 1 << 10, false},
+    {"Mi", 1 << 20, false},
+    {"Gi", 1 << 30, false},
+    {"Ti", INT64_C(1) << 40, false},
+    {"ns", 1, true},
+    {"us", 1000, true},
+    {"ms", 1000000, true},
+    {"s", KT_SECOND, true},
+    {"m", 60 * KT_SECOND, true},
+    {"min", 60 * KT_SECOND, true},
+    {"h", 3600 * KT_SECOND, true},
+    {"d", 86400 * KT_SECOND, true},
 };
 
 static bool digit(const char *p, const char *end)
@@ -92,13 +100,15 @@ static bool date(struct expr_lexer *l)
     }
     if (!good || alnum(p, l->end) || y < 1970 || y > 2261 || m < 1 || m > 12 || d < 1 ||
         d > days_in(y, m) || hour > 23 || minute > 59 || second > 60) {
-        expr_fail(l, l->next, "this is no date; dates look like 2026-01-02 or "
-                              "2026-01-02T03:04:05Z (UTC), from 1970 to 2261");
+        expr_fail(l, l->next,
+                  "this is no date; dates look like 2026-01-02 or "
+                  "2026-01-02T03:04:05Z (UTC), from 1970 to 2261");
         return false;
     }
     l->tok.kind = T_TIME;
     l->tok.len = (uint32_t)(p - l->next);
-    l->tok.num = (days(y, m, d) * 86400 + hour * 3600 + minute * 60 + second) * KT_SECOND + fraction;
+    l->tok.num =
+        (days(y, m, d) * 86400 + hour * 3600 + minute * 60 + second) * KT_SECOND + fraction;
     return true;
 }
 
@@ -133,7 +143,8 @@ static bool address(struct expr_lexer *l)
         for (p++; digit(p, l->end) && bits < 1000; p++)
             bits = bits * 10 + (unsigned)(*p - '0');
         if (bits > a->bits || alnum(p, l->end)) {
-            expr_fail(l, l->next, "the prefix of an IPv%d address has 0 to %u bits", a->ip, a->bits);
+            expr_fail(l, l->next, "the prefix of an IPv%d address has 0 to %u bits", a->ip,
+                      a->bits);
             return false;
         }
         a->bits = (uint8_t)bits;
@@ -151,12 +162,15 @@ static void unit(struct expr_lexer *l, const char *p, int64_t fraction, int64_t 
     int64_t factor = 1;
     if (q > p) {
         const struct unit *u = units, *end = units + KT_ARRAY_LEN(units);
-        while (u < end && (strlen(u->name) != (size_t)(q - p) || memcmp(u->name, p, (size_t)(q - p))))
+        while (u < end &&
+               (strlen(u->name) != (size_t)(q - p) || memcmp(u->name, p, (size_t)(q - p))))
             u++;
         if (u == end) {
             int n = q - p > 20 ? 20 : (int)(q - p);
-            expr_fail(l, p, "'%.*s' is no unit; sizes have k M G T Ki Mi Gi Ti, times "
-                            "ns us ms s m h d", n, p);
+            expr_fail(l, p,
+                      "'%.*s' is no unit; sizes have k M G T Ki Mi Gi Ti, times "
+                      "ns us ms s m h d",
+                      n, p);
             return;
         }
         factor = u->factor;
@@ -211,7 +225,8 @@ bool expr_literal(struct expr_lexer *l)
     bool begins = digit(l->next, l->end);
     if (begins && date(l))
         return true;
-    if (!l->failed && (begins || *l->next == ':' || isxdigit((unsigned char)*l->next)) && address(l))
+    if (!l->failed && (begins || *l->next == ':' || isxdigit((unsigned char)*l->next)) &&
+        address(l))
         return true;
     if (!l->failed && begins) {
         number(l);
@@ -222,7 +237,7 @@ bool expr_literal(struct expr_lexer *l)
 
 static int hex(int c)
 {
-    return c >= '0' && c <= '9'                   ? c - '0'
+    return c >= '0' && c <= '9'                     ? c - '0'
            : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
                                                     : -1;
 }
@@ -305,9 +320,9 @@ bool expr_payload_value(const char *name, uint32_t len, bool *peer, unsigned *of
         const char *name;
         unsigned offset, width;
         bool little;
-    } values[] = {{"be16", 0, 2, false},  {"be16a", 0, 2, false}, {"be16b", 2, 2, false},
-                  {"be24", 1, 3, false},  {"be32", 0, 4, false},  {"le16", 0, 2, true},
-                  {"le16a", 0, 2, true},  {"le16b", 2, 2, true},  {"le32", 0, 4, true},
+    } values[] = {{"be16", 0, 2, false}, {"be16a", 0, 2, false}, {"be16b", 2, 2, false},
+                  {"be24", 1, 3, false}, {"be32", 0, 4, false},  {"le16", 0, 2, true},
+                  {"le16a", 0, 2, true}, {"le16b", 2, 2, true},  {"le32", 0, 4, true},
                   {"byte", 0, 1, false}};
     *peer = len > 5 && !memcmp(name, "peer.", 5);
     if (*peer) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later
  *
  * The same code over what is only partly known: numbers are ranges with some bits known, conditions
- * are no, yes or maybe. Every step may answer "maybe" where it is not sure, never a wrong yes or no.
+ * are no, yes or maybe. Every step may answer "maybe" where it is not sure, never a wrong yes or
+ * no.
  */
 #include "expr/expr.h"
 
@@ -37,11 +38,13 @@ static void narrow(struct kt_expr_part *v)
 }
 
 /* `width` bytes of partly known text as a number. */
-static struct kt_expr_part read_part(const struct kt_expr_part *text, unsigned offset, unsigned width)
+static struct kt_expr_part read_part(const struct kt_expr_part *text, unsigned offset,
+                                     unsigned width)
 {
     bool little = width & 0x80;
     width &= 0x7f;
-    struct kt_expr_part v = {.lo = 0, .hi = (INT64_C(1) << (8 * width)) - 1,
+    struct kt_expr_part v = {.lo = 0,
+                             .hi = (INT64_C(1) << (8 * width)) - 1,
                              .mask = ~((UINT64_C(1) << (8 * width)) - 1)};
     for (unsigned i = 0; i < width; i++) {
         unsigned at = offset + (little ? width - 1 - i : i), shift = 8 * (width - 1 - i);
@@ -92,7 +95,8 @@ static enum kt_expr_answer negate(enum kt_expr_answer a)
     return a == KT_EXPR_MAYBE ? a : a == KT_EXPR_YES ? KT_EXPR_NO : KT_EXPR_YES;
 }
 
-static enum kt_expr_answer less(const struct kt_expr_part *a, const struct kt_expr_part *b, bool or_equal)
+static enum kt_expr_answer less(const struct kt_expr_part *a, const struct kt_expr_part *b,
+                                bool or_equal)
 {
     if (or_equal ? a->hi <= b->lo : a->hi < b->lo)
         return KT_EXPR_YES;
@@ -134,10 +138,12 @@ static void arith(enum expr_op op, struct part *x, const struct part *y)
     x->nothing |= y->nothing;
     switch (op) {
     case OP_ADD:
-        over = __builtin_add_overflow(a.lo, b.lo, &r.lo) || __builtin_add_overflow(a.hi, b.hi, &r.hi);
+        over =
+            __builtin_add_overflow(a.lo, b.lo, &r.lo) || __builtin_add_overflow(a.hi, b.hi, &r.hi);
         break;
     case OP_SUB:
-        over = __builtin_sub_overflow(a.lo, b.hi, &r.lo) || __builtin_sub_overflow(a.hi, b.lo, &r.hi);
+        over =
+            __builtin_sub_overflow(a.lo, b.hi, &r.lo) || __builtin_sub_overflow(a.hi, b.lo, &r.hi);
         break;
     case OP_MUL:
         over = a.lo < 0 || !sure || __builtin_mul_overflow(a.lo, b.lo, &r.lo) ||
@@ -228,7 +234,8 @@ enum kt_expr_answer kt_expr_maybe(const struct kt_expr *expr, kt_expr_load_part 
     for (const struct expr_ins *i = expr->code, *end = i + expr->n; i < end; i++) {
         switch ((enum expr_op)i->op) {
         case OP_INT:
-            *++top = (struct part){.v = exactly(i->imm), .answer = i->imm ? KT_EXPR_YES : KT_EXPR_NO};
+            *++top =
+                (struct part){.v = exactly(i->imm), .answer = i->imm ? KT_EXPR_YES : KT_EXPR_NO};
             break;
         case OP_CONST:
             *++top = (struct part){.v = anything, .answer = KT_EXPR_MAYBE};
@@ -248,7 +255,12 @@ enum kt_expr_answer kt_expr_maybe(const struct kt_expr *expr, kt_expr_load_part 
             top->v = exact(&top->v) && top->v.lo > INT64_MIN ? exactly(-top->v.lo) : anything;
             top->nothing |= !exact(&top->v);
             break;
-        case OP_EQ: case OP_NE: case OP_LT: case OP_LE: case OP_GT: case OP_GE:
+        case OP_EQ:
+        case OP_NE:
+        case OP_LT:
+        case OP_LE:
+        case OP_GT:
+        case OP_GE:
             top--;
             top->answer = compare((enum expr_op)i->op, top, top + 1);
             top->v = anything;
@@ -261,12 +273,18 @@ enum kt_expr_answer kt_expr_maybe(const struct kt_expr *expr, kt_expr_load_part 
             top->answer = in_set(top, i->k);
             top->v = anything;
             break;
-        case OP_SEQ: case OP_SNE: case OP_CONTAINS: case OP_STARTS: case OP_ENDS:
-        case OP_AEQ: case OP_ANE:
+        case OP_SEQ:
+        case OP_SNE:
+        case OP_CONTAINS:
+        case OP_STARTS:
+        case OP_ENDS:
+        case OP_AEQ:
+        case OP_ANE:
             top--;
             top->answer = KT_EXPR_MAYBE;
             break;
-        case OP_IN_STR: case OP_IN_ADDR:
+        case OP_IN_STR:
+        case OP_IN_ADDR:
             top->answer = KT_EXPR_MAYBE;
             break;
         case OP_NOT:

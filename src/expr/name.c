@@ -102,9 +102,10 @@ static void pattern(struct expr_parser *p, struct expr_operand *o, bool peer, un
     if (n < 0)
         expr_fail(l, stop, "%s (32 bytes at most)", why);
     else if (n == 0 || from + (unsigned)n > 32)
-        expr_fail(l, l->next, n == 0 ? (text ? "'text' wants a quoted string" :
-                  "'bytes' wants pairs of hex digits, '..' or quoted text") :
-                  "the pattern reaches beyond the 32 bytes that are kept of a payload");
+        expr_fail(l, l->next,
+                  n == 0 ? (text ? "'text' wants a quoted string"
+                                 : "'bytes' wants pairs of hex digits, '..' or quoted text")
+                         : "the pattern reaches beyond the 32 bytes that are kept of a payload");
     struct expr_const *k = expr_alloc(p, sizeof *k);
     uint8_t *copy = expr_alloc(p, 64);
     if (!k || !copy)

@@ -31,8 +31,9 @@ void expr_string(struct expr_parser *p, struct expr_const *k)
     char *text = expr_alloc(p, t->len);
     int n = text ? expr_unquote(t->at, t->len, text) : 0;
     if (n < 0)
-        expr_fail(&p->lex, t->at, "text with an unknown escape; there are \\n \\r \\t \\0 \\\\ \\\" "
-                                  "\\xHH");
+        expr_fail(&p->lex, t->at,
+                  "text with an unknown escape; there are \\n \\r \\t \\0 \\\\ \\\" "
+                  "\\xHH");
     k->str = text;
     k->len = n < 0 ? 0 : (uint32_t)n;
 }
@@ -98,8 +99,10 @@ static void primary(struct expr_parser *p, struct expr_operand *o)
     } else if (t->kind == T_NAME) {
         expr_name(p, o);
     } else if (t->kind == T_END || t->kind == T_OP) {
-        expr_fail(&p->lex, t->at, "found %s, expected a value: a name, a number, \"text\", an "
-                                  "address or '('", expr_found(t, found));
+        expr_fail(&p->lex, t->at,
+                  "found %s, expected a value: a name, a number, \"text\", an "
+                  "address or '('",
+                  expr_found(t, found));
     } else {
         literal(p, o);
     }
@@ -114,9 +117,15 @@ static int arith_op(const struct expr_parser *p, int level)
     static const struct {
         unsigned op;
         int level, code;
-    } ops[] = {{'|', 0, OP_OR},  {'&', 1, OP_AND}, {EXPR_OP('<', '<'), 2, OP_SHL},
-               {EXPR_OP('>', '>'), 2, OP_SHR},     {'+', 3, OP_ADD},
-               {'-', 3, OP_SUB}, {'*', 4, OP_MUL}, {'/', 4, OP_DIV}, {'%', 4, OP_MOD}};
+    } ops[] = {{'|', 0, OP_OR},
+               {'&', 1, OP_AND},
+               {EXPR_OP('<', '<'), 2, OP_SHL},
+               {EXPR_OP('>', '>'), 2, OP_SHR},
+               {'+', 3, OP_ADD},
+               {'-', 3, OP_SUB},
+               {'*', 4, OP_MUL},
+               {'/', 4, OP_DIV},
+               {'%', 4, OP_MOD}};
     for (size_t i = 0; i < KT_ARRAY_LEN(ops); i++) {
         if (ops[i].level == level && expr_is(p, ops[i].op))
             return ops[i].code;

@@ -22,7 +22,7 @@ struct expr_operand {
     const struct kt_expr_field *either; /* no code yet: one of two fields */
     const char *at;                     /* where it begins and ends in the text */
     uint32_t len;
-    uint32_t start;                     /* its first instruction */
+    uint32_t start; /* its first instruction */
 };
 
 /* code.c */

@@ -208,7 +208,12 @@ bool kt_expr_true(const struct kt_expr *expr, kt_expr_load *load, const void *ob
             top->ip = top->num == INT64_MIN ? NOTHING : top->ip;
             top->num = top->ip ? 0 : -top->num;
             break;
-        case OP_EQ: case OP_NE: case OP_LT: case OP_LE: case OP_GT: case OP_GE:
+        case OP_EQ:
+        case OP_NE:
+        case OP_LT:
+        case OP_LE:
+        case OP_GT:
+        case OP_GE:
             top--;
             top->num = compare((enum expr_op)i->op, top->num, top[1].num,
                                top->ip == NOTHING || top[1].ip == NOTHING);
@@ -218,17 +223,24 @@ bool kt_expr_true(const struct kt_expr *expr, kt_expr_load *load, const void *ob
             top->num = compare((enum expr_op)i->b, top->num, i->imm, top->ip == NOTHING);
             top->ip = 0;
             break;
-        case OP_SEQ: case OP_SNE: case OP_CONTAINS: case OP_STARTS: case OP_ENDS:
+        case OP_SEQ:
+        case OP_SNE:
+        case OP_CONTAINS:
+        case OP_STARTS:
+        case OP_ENDS:
             top--;
             top->num = text((enum expr_op)i->op, top, top[1].str, top[1].len);
             top->ip = 0;
             break;
-        case OP_AEQ: case OP_ANE:
+        case OP_AEQ:
+        case OP_ANE:
             top--;
             top->num = same_addr(top, top[1].addr, top[1].ip, top[1].len) == (i->op == OP_AEQ);
             top->ip = 0;
             break;
-        case OP_IN_INT: case OP_IN_STR: case OP_IN_ADDR:
+        case OP_IN_INT:
+        case OP_IN_STR:
+        case OP_IN_ADDR:
             top->num = in_set((enum expr_op)i->op, top, i->k);
             top->ip = 0;
             break;

@@ -65,8 +65,8 @@ void kt_flow_evidence(struct kt_flow_table *t, uint32_t index, unsigned side,
         kt_flow_match(t, index);
 }
 
-/* Another flow announced this one. When it is decided already the clue comes too late: what was told
- * of it stands. */
+/* Another flow announced this one. When it is decided already the clue comes too late: what was
+ * told of it stands. */
 void kt_flow_announced(struct kt_flow_table *t, uint32_t index, uint64_t clue)
 {
     struct flow *f = &t->flow[index];

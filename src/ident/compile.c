@@ -17,12 +17,15 @@ const struct kt_expr_field rule_fields[] = {
     [FIELD_PEER_LEN] = {.name = "peer.len", .type = KT_EXPR_INT},
     [FIELD_IP4] = {.name = "ip4", .type = KT_EXPR_INT, .doc = "the sender's IPv4 address"},
     [FIELD_PEER_IP4] = {.name = "peer.ip4", .type = KT_EXPR_INT},
-    [FIELD_MIDWAY] = {.name = "midway", .type = KT_EXPR_BOOL,
+    [FIELD_MIDWAY] = {.name = "midway",
+                      .type = KT_EXPR_BOOL,
                       .doc = "the stream's beginning was not seen"},
     [FIELD_PEER_MIDWAY] = {.name = "peer.midway", .type = KT_EXPR_BOOL},
     [FIELD_SERVER] = {.name = "server", .type = KT_EXPR_INT, .doc = "the server's port"},
     [FIELD_CLIENT] = {.name = "client", .type = KT_EXPR_INT, .doc = "the client's port"},
-    [FIELD_PORT] = {.name = "port", .type = KT_EXPR_INT, .doc = "either port",
+    [FIELD_PORT] = {.name = "port",
+                    .type = KT_EXPR_INT,
+                    .doc = "either port",
                     .either = {"client", "server"}},
     {.name = NULL},
 };
@@ -116,8 +119,8 @@ static const struct kt_expr *shape_named(void *ctx, const char *name, size_t len
 static void shape(struct compiler *c, struct rule *owner, struct rule_shape *s)
 {
     struct rule *before = c->rule;
-    struct kt_expr_env env = {.fields = rule_fields, .patterns = true, .named = shape_named,
-                              .named_ctx = c};
+    struct kt_expr_env env = {
+        .fields = rule_fields, .patterns = true, .named = shape_named, .named_ctx = c};
     struct kt_buf text = {0};
     c->rule = owner;
     s->state = SHAPE_BUSY;
@@ -162,7 +165,8 @@ static const struct kt_expr *shape_named(void *ctx, const char *name, size_t len
             owner = r;
     }
     if (s && s->state == SHAPE_BUSY)
-        failed(c, rule_fail(c->err, owner, s->line[0]->line, "shape '%s' refers to itself", s->name));
+        failed(c,
+               rule_fail(c->err, owner, s->line[0]->line, "shape '%s' refers to itself", s->name));
     if (s && s->state == SHAPE_FRESH)
         shape(c, owner, s);
     return s ? s->whole : NULL;
@@ -171,10 +175,10 @@ static const struct kt_expr *shape_named(void *ctx, const char *name, size_t len
 /* Collects the shape lines of a block; two lines of one name are alternatives. */
 static int collect(struct compiler *c, struct rule *r)
 {
-    static const char *const reserved[] = {"any", "silent", "both", "either", "and", "or", "not",
-                                           "in", "bytes", "text", "at", "when", "pair", "with",
-                                           "peer", "len", "ip4", "server", "client", "port",
-                                           "true", "false", "contains", "starts", "ends"};
+    static const char *const reserved[] = {
+        "any",    "silent", "both", "either", "and",      "or",     "not", "in",  "bytes",
+        "text",   "at",     "when", "pair",   "with",     "peer",   "len", "ip4", "server",
+        "client", "port",   "true", "false",  "contains", "starts", "ends"};
     struct rule_shape **end = &r->shapes;
     for (unsigned i = 0; i < r->n_lines; i++) {
         const struct rule_line *l = &r->lines[i];
@@ -261,9 +265,11 @@ static int sides(struct compiler *c, const char *text, struct column *col)
         right = "any";
     } else if (strcmp(a, "both")) {
         if ((strcmp(b, "<->") && strcmp(b, "->")) || !word(&p, d, sizeof d))
-            return failed(c, rule_fail(c->err, c->rule, col->line->line,
-                                       "expected 'X <-> Y', 'X -> Y', 'both X', 'either X' or 'pair "
-                                       "NAME', found '%.60s'", text));
+            return failed(c,
+                          rule_fail(c->err, c->rule, col->line->line,
+                                    "expected 'X <-> Y', 'X -> Y', 'both X', 'either X' or 'pair "
+                                    "NAME', found '%.60s'",
+                                    text));
         left = a;
         right = d;
         col->directed = !strcmp(b, "->");
@@ -276,8 +282,8 @@ static int sides(struct compiler *c, const char *text, struct column *col)
     for (int i = 0; i < 2; i++) {
         const char *name = i ? right : left;
         if (!side(c, name, &col->side[i]))
-            return failed(c, rule_fail(c->err, c->rule, col->line->line,
-                                       "there is no shape '%s'", name));
+            return failed(
+                c, rule_fail(c->err, c->rule, col->line->line, "there is no shape '%s'", name));
     }
     if (!col->side[0] && !col->side[1] && !col->when && !(col->accept & KT_ACCEPT_ANNOUNCED))
         return failed(c, rule_fail(c->err, c->rule, col->line->line, "this accepts every flow"));
@@ -316,10 +322,11 @@ static int pair(struct compiler *c, const char *text, const struct column *col,
     while (shared && !(shared->shared && !strcmp(shared->id, name)))
         shared = shared->next;
     if (!shared || !c->rule || shared == c->rule)
-        return failed(c, rule_fail(c->err, c->rule, col->line->line,
-                                   "there is no block 'shared: %s'", name));
+        return failed(
+            c, rule_fail(c->err, c->rule, col->line->line, "there is no block 'shared: %s'", name));
     if (++c->depth > MAX_DEPTH)
-        return failed(c, rule_fail(c->err, c->rule, col->line->line, "pairs are nested too deeply"));
+        return failed(c,
+                      rule_fail(c->err, c->rule, col->line->line, "pairs are nested too deeply"));
     bool more = word(&text, with, sizeof with);
     if (more && !strcmp(with, "with"))
         sides(c, text, &extra);

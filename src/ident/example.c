@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later
  *
  * Examples in rules: "example: 40000 > 53; up 12 34 01 00 len 30; down silent; = dns". Ports, the
- * first payload of the initiator (up) and of the other side (down) as a byte pattern ("midway" before
- * it: not the beginning), the length when
- * it is more than what is written, and the expected identifier when it is not the rule's own
+ * first payload of the initiator (up) and of the other side (down) as a byte pattern ("midway"
+ * before it: not the beginning), the length when it is more than what is written, and the expected
+ * identifier when it is not the rule's own
  * ("unknown" for none). "announced" before all that: another flow announced this one.
  */
 #include "ident/rules.h"
@@ -113,8 +113,10 @@ int kt_rules_check(const struct kt_rules *s, struct kt_error *err)
             if (strcmp(l->key, "example"))
                 continue;
             if (!parse(r, l->value, &e))
-                return rule_fail(err, r, l->line, "an example looks like '40000 > 53; up 12 34 len "
-                                                  "30; down silent', not like '%.80s'", l->value);
+                return rule_fail(err, r, l->line,
+                                 "an example looks like '40000 > 53; up 12 34 len "
+                                 "30; down silent', not like '%.80s'",
+                                 l->value);
             kt_ident_match(s, &e.seen, &v);
             rule_match_slowly(s, &e.seen, &slow);
             if (v.label != slow.label || v.accept != slow.accept)

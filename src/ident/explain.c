@@ -11,8 +11,9 @@ static void side(const struct kt_first *d, const char *who, struct kt_buf *out)
         return;
     }
     unsigned n = d->captured < 12 ? d->captured : 12;
-    kt_buf_printf(out, d->midway ? "%s was first seen, midway, with %u bytes"
-                                 : "%s began with %u bytes", who, d->len);
+    kt_buf_printf(out,
+                  d->midway ? "%s was first seen, midway, with %u bytes" : "%s began with %u bytes",
+                  who, d->len);
     for (unsigned i = 0; i < n; i++)
         kt_buf_printf(out, i ? " %02x" : " (%02x", d->head[i]);
     if (n)
@@ -37,9 +38,10 @@ static void ports(const struct rule *r, const struct kt_seen *seen, struct kt_bu
 {
     struct rule_view view = {seen, 0};
     if (r->usual)
-        kt_buf_printf(out, kt_expr_true(r->usual, rule_load, &view)
-                               ? "; port %u is usual for it"
-                               : "; port %u is unusual for it", seen->server);
+        kt_buf_printf(out,
+                      kt_expr_true(r->usual, rule_load, &view) ? "; port %u is usual for it"
+                                                               : "; port %u is unusual for it",
+                      seen->server);
 }
 
 void kt_ident_explain(const struct kt_rules *rules, const struct kt_seen *seen,

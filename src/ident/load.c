@@ -23,10 +23,10 @@ static int read_file(struct kt_rules *r, const char *path, struct kt_error *err)
         n = fread(part, 1, sizeof part, f);
         kt_buf_add(&text, part, n);
     }
-    int rc = ferror(f)              ? kt_fail(err, KT_EIO, 0, "%s: can not be read", path)
-             : text.failed          ? kt_fail(err, KT_ENOMEM, 0, "%s: no memory", path)
-             : text.len > MAX_FILE  ? kt_fail(err, KT_EFORMAT, 0, "%s: larger than 4 MiB", path)
-                                    : rule_parse(r, path, text.data ? text.data : "", text.len, err);
+    int rc = ferror(f)             ? kt_fail(err, KT_EIO, 0, "%s: can not be read", path)
+             : text.failed         ? kt_fail(err, KT_ENOMEM, 0, "%s: no memory", path)
+             : text.len > MAX_FILE ? kt_fail(err, KT_EFORMAT, 0, "%s: larger than 4 MiB", path)
+                                   : rule_parse(r, path, text.data ? text.data : "", text.len, err);
     fclose(f);
     kt_buf_free(&text);
     return rc;

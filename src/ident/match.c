@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * From a flow to its label: the rows of its bytes, lengths and ports are ANDed word by word, and the
- * candidates are run, lowest column first, until one holds.
+ * From a flow to its label: the rows of its bytes, lengths and ports are ANDed word by word, and
+ * the candidates are run, lowest column first, until one holds.
  */
 #include "ident/rules.h"
 
@@ -80,9 +80,9 @@ static const struct index *fixed(const struct kt_rules *r, const struct kt_seen 
     v->label = !seen->ip                                                        ? KT_LABEL_NOT_IP
                : seen->proto == KT_PROTO_ICMP || seen->proto == KT_PROTO_ICMPV6 ? KT_LABEL_ICMP
                : !tcp && !udp                                                   ? KT_LABEL_OTHER_IP
-               : !payload                                                       ? KT_LABEL_NO_PAYLOAD
-               : tcp ? KT_LABEL_UNKNOWN_TCP
-                     : KT_LABEL_UNKNOWN_UDP;
+               : !payload ? KT_LABEL_NO_PAYLOAD
+               : tcp      ? KT_LABEL_UNKNOWN_TCP
+                          : KT_LABEL_UNKNOWN_UDP;
     if (v->label > KT_LABEL_UNKNOWN_UDP)
         return NULL;
     v->confidence = 0;
@@ -157,8 +157,7 @@ static void ports_of(const struct index *x, const struct kt_seen *s, const uint6
     }
 }
 
-void kt_ident_match(const struct kt_rules *rules, const struct kt_seen *seen,
-                    struct kt_verdict *v)
+void kt_ident_match(const struct kt_rules *rules, const struct kt_seen *seen, struct kt_verdict *v)
 {
     if (KT_UNLIKELY(seen->announced) && announced(rules, seen, v))
         return;

@@ -73,8 +73,8 @@ static enum kt_name_kind tls(const uint8_t *p, size_t len, struct name *n)
 
 static bool request(const uint8_t *p, size_t len)
 {
-    static const char *const methods[] = {"GET ", "POST ", "HEAD ", "PUT ", "DELETE ", "OPTIONS ",
-                                          "CONNECT ", "PATCH ", "PROPFIND ", "REPORT "};
+    static const char *const methods[] = {"GET ",     "POST ",    "HEAD ",  "PUT ",      "DELETE ",
+                                          "OPTIONS ", "CONNECT ", "PATCH ", "PROPFIND ", "REPORT "};
     for (size_t i = 0; i < KT_ARRAY_LEN(methods); i++) {
         size_t k = strlen(methods[i]);
         if (len > k && !memcmp(p, methods[i], k))
@@ -107,7 +107,7 @@ static enum kt_name_kind http(const uint8_t *p, size_t len, struct name *n)
             p += 5;
             while (p < stop && (*p == ' ' || *p == '\t'))
                 p++;
-            while (p < stop && *p > ' ' && put(n, *p))
+            while (p<stop && * p> ' ' && put(n, *p))
                 p++;
             return *n->len ? KT_NAME_HTTP_HOST : KT_NAME_NONE;
         }

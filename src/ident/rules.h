@@ -35,8 +35,8 @@ struct column {
     const struct kt_expr *when;    /* NULL: always */
     struct rule *rule;
     const struct rule_line *line;
-    uint16_t accept;    /* counted from 1 within the rule */
-    bool directed;      /* side[0] is the initiator's */
+    uint16_t accept; /* counted from 1 within the rule */
+    bool directed;   /* side[0] is the initiator's */
     uint8_t confidence;
 };
 
@@ -103,9 +103,9 @@ struct kt_rules {
         unsigned n, cap;
     } exprs; /* all that were compiled, to be freed */
     const struct kt_expr *is_silent;
-    struct column_list announced; /* the announced lines of all rules */
-    const struct rule *announcer[READERS];  /* whose `announces:` line names the reader */
-    uint16_t announces[READERS];            /* what it tells of: a label, 0: nothing */
+    struct column_list announced;          /* the announced lines of all rules */
+    const struct rule *announcer[READERS]; /* whose `announces:` line names the reader */
+    uint16_t announces[READERS];           /* what it tells of: a label, 0: nothing */
 };
 
 enum rule_field {

@@ -10,9 +10,9 @@
 
 enum { MAX_LINES = 4096 }; /* of one block */
 
-static const char *const keys[] = {"protocol", "shared", "name",    "transport", "category",
-                                   "priority", "spec",   "source",  "shape",     "accept",
-                                   "refuse",   "note",   "enabled", "usual-port", "confidence",
+static const char *const keys[] = {"protocol", "shared",    "name",     "transport",  "category",
+                                   "priority", "spec",      "source",   "shape",      "accept",
+                                   "refuse",   "note",      "enabled",  "usual-port", "confidence",
                                    "example",  "announces", "announced"};
 
 struct reader {
@@ -79,8 +79,13 @@ static int begin(struct reader *d, const char *key, const char *value)
     struct rule *b = kt_arena_alloc(&d->rules->arena, sizeof *b);
     if (!b)
         return kt_fail(d->err, KT_ENOMEM, 0, "no memory for rules");
-    *b = (struct rule){.file = d->file, .id = value, .shared = key[0] == 's', .enabled = true,
-                       .priority = -1, .line = d->line, .order = d->rules->n_rules++};
+    *b = (struct rule){.file = d->file,
+                       .id = value,
+                       .shared = key[0] == 's',
+                       .enabled = true,
+                       .priority = -1,
+                       .line = d->line,
+                       .order = d->rules->n_rules++};
     *d->rules->last = b;
     d->rules->last = &b->next;
     d->block = b;
@@ -127,17 +132,18 @@ static int entry(struct reader *d)
     while (name < colon && *name == ' ')
         name++;
     if ((name < colon) != !strcmp(key, "shape"))
-        return fail(d, name < colon ? "only a shape has a name before the ':', not"
-                                    : "a shape wants a name, as in 'shape request: …', here:",
+        return fail(d,
+                    name < colon ? "only a shape has a name before the ':', not"
+                                 : "a shape wants a name, as in 'shape request: …', here:",
                     start, (int)(end - start));
     const char *value = colon + 1;
     while (value < end && (*value == ' ' || *value == '\t'))
         value++;
-    struct rule_line line = {.key = key, .line = d->line,
-                             .column = (unsigned)(value - start) + 1};
+    struct rule_line line = {.key = key, .line = d->line, .column = (unsigned)(value - start) + 1};
     unsigned lines = 1;
-    for (const char *next = end + 1; next < d->end && (*next == ' ' || *next == '\t') &&
-                                     !blank(next, line_end(d, next)); next = end + 1) {
+    for (const char *next = end + 1;
+         next < d->end && (*next == ' ' || *next == '\t') && !blank(next, line_end(d, next));
+         next = end + 1) {
         end = line_end(d, next);
         lines++;
     }

@@ -7,7 +7,10 @@
 
 static bool xz_probe(const uint8_t *head, size_t len)
 {
-    return len >= 6 && memcmp(head, "\xfd" "7zXZ", 6) == 0;
+    return len >= 6 && memcmp(head,
+                              "\xfd"
+                              "7zXZ",
+                              6) == 0;
 }
 
 static bool xz_start(lzma_stream *s)

@@ -39,7 +39,7 @@ static bool enter(struct kt_walk *w, uint32_t skip, uint16_t type, uint32_t numb
     memset(&p->key, 0, sizeof p->key);
     memcpy(p->key.vlan, before.key.vlan, sizeof p->key.vlan);
     p->key.tunnel = identity(&before.key, number);
-    p->flags &= (uint16_t)~(KT_PKT_IP | KT_PKT_TRANSPORT | KT_PKT_FRAGMENT);
+    p->flags &= (uint16_t) ~(KT_PKT_IP | KT_PKT_TRANSPORT | KT_PKT_FRAGMENT);
     p->l4 = 0;
     p->payload_len = 0;
     kt_walk_ether_type(w, type);

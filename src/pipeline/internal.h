@@ -8,7 +8,7 @@
 
 struct kt_intervals {
     int64_t length;
-    int64_t start; /* of the open interval; -1 before the first packet */
+    int64_t start;   /* of the open interval; -1 before the first packet */
     int64_t silence; /* see kt_pipeline_options; 0: KT_SILENCE_MAX */
     uint64_t since;  /* packets since the last tick */
     bool gap;

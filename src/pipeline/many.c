@@ -8,8 +8,8 @@
 #include <stdlib.h>
 
 enum {
-    PARCELS = 16,       /* on their way to one worker */
-    PARCEL_BLOCKS = 4,  /* blocks that one parcel may hold */
+    PARCELS = 16,      /* on their way to one worker */
+    PARCEL_BLOCKS = 4, /* blocks that one parcel may hold */
 };
 
 struct parcel {
@@ -111,8 +111,7 @@ static void *read_all(void *arg)
     struct kt_run *r = d->run;
     struct kt_packet packets[KT_BATCH];
     struct kt_batch batch = {.packet = packets};
-    struct kt_intervals iv = {
-        .length = r->interval, .silence = r->opt->silence, .start = -1};
+    struct kt_intervals iv = {.length = r->interval, .silence = r->opt->silence, .start = -1};
     struct kt_tick tick;
     while (!kt_run_stopped(r) && kt_feed_read(&d->feed, &batch) == KT_OK) {
         kt_steer_decode(d->steer, packets, batch.n, r->stats);
@@ -177,7 +176,8 @@ int kt_run_many(struct kt_run *r, struct kt_error *err)
         .run = r,
         /* A parcel that is not full yet pins PARCEL_BLOCKS at most: with more blocks than that a
          * reader that waits for one can count on a worker to give it back. */
-        .feed = {.opt = r->opt, .stats = r->stats,
+        .feed = {.opt = r->opt,
+                 .stats = r->stats,
                  .source = {.blocks = (r->workers * 2 + 2) * PARCEL_BLOCKS}},
         .steer = kt_steer_new(),
         .hand = hand};

@@ -36,8 +36,7 @@ int kt_run_inline(struct kt_run *r, struct kt_error *err)
     struct kt_packet packets[KT_BATCH];
     struct kt_batch batch = {.packet = packets};
     struct kt_feed feed = {.opt = r->opt, .stats = r->stats};
-    struct kt_intervals iv = {
-        .length = r->interval, .silence = r->opt->silence, .start = -1};
+    struct kt_intervals iv = {.length = r->interval, .silence = r->opt->silence, .start = -1};
     struct kt_steer *steer = kt_steer_new();
     void *worker = steer ? r->ops->worker_new(r->ctx, 0) : NULL;
     int rc = worker ? KT_OK : kt_fail(err, KT_ENOMEM, 0, "no memory for a worker");
@@ -92,8 +91,8 @@ int kt_pipeline_run(const struct kt_pipeline_options *o, const struct kt_pipelin
     for (unsigned i = 0; i < o->input_count; i++)
         live |= kt_source_is_live(o->registry, o->inputs[i]);
     if (live && o->input_count > 1)
-        return kt_fail(err, KT_EINVAL, 0,
-                       "%s: a live interface can't be joined with other inputs", o->inputs[0]);
+        return kt_fail(err, KT_EINVAL, 0, "%s: a live interface can't be joined with other inputs",
+                       o->inputs[0]);
     if (live)
         return kt_run_live(&run, err);
     kt_count_set(&stats->bytes_total, total_size(o));

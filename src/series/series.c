@@ -2,8 +2,9 @@
 #include <kotare/series.h>
 
 static const char *const kind_text[KT_STREAM_KINDS] = {
-    [KT_STREAM_TOTAL] = "total",         [KT_STREAM_APP] = "app",   [KT_STREAM_CATEGORY] = "category",
-    [KT_STREAM_DIRECTION] = "direction", [KT_STREAM_PORT] = "port", [KT_STREAM_HEALTH] = "health",
+    [KT_STREAM_TOTAL] = "total",       [KT_STREAM_APP] = "app",
+    [KT_STREAM_CATEGORY] = "category", [KT_STREAM_DIRECTION] = "direction",
+    [KT_STREAM_PORT] = "port",         [KT_STREAM_HEALTH] = "health",
 };
 
 const char *kt_stream_kind_text(enum kt_stream_kind kind)

@@ -9,7 +9,8 @@ int kt_chunk_init(struct kt_chunk *c, uint32_t cap, unsigned ints, unsigned plai
                   const unsigned *widths)
 {
     *c = (struct kt_chunk){.ints = ints, .plain = plain};
-    size_t size = (size_t)ints * (cap * 9 + 8); /* a length, 8 bytes; and 8 bytes are stored at once */
+    size_t size =
+        (size_t)ints * (cap * 9 + 8); /* a length, 8 bytes; and 8 bytes are stored at once */
     for (unsigned i = 0; i < plain; i++)
         size += (size_t)widths[i] * cap;
     c->memory = malloc(size);
@@ -110,8 +111,8 @@ static int read_column(struct kt_chunk_in *in, unsigned i, const uint8_t *data, 
     if (stored != len) {
         if (ints || len > MOST || stored > len || !(in->unpacked[i] = malloc(len)))
             return KT_EFORMAT;
-        int n = LZ4_decompress_safe((const char *)data, (char *)in->unpacked[i], (int)stored,
-                                    (int)len);
+        int n =
+            LZ4_decompress_safe((const char *)data, (char *)in->unpacked[i], (int)stored, (int)len);
         if (n < 0 || (size_t)n != len)
             return KT_EFORMAT;
         data = in->unpacked[i];

@@ -6,9 +6,9 @@
  *
  * (little endian). Columns of integers come first: the byte length of each value in a nibble (0 for
  * zero), then the values' low bytes one behind the other. That packs small numbers as well as a
- * varint does, and neither writing nor reading branches on the value. The others are plain bytes whose
- * lengths stand in columns of integers. A column whose stored size differs from its length is an LZ4
- * block. A decoder checks every length: a blob may hold anything.
+ * varint does, and neither writing nor reading branches on the value. The others are plain bytes
+ * whose lengths stand in columns of integers. A column whose stored size differs from its length is
+ * an LZ4 block. A decoder checks every length: a blob may hold anything.
  */
 #ifndef KT_STORE_CHUNK_H
 #define KT_STORE_CHUNK_H
@@ -23,7 +23,8 @@ struct kt_chunk_column {
     uint8_t *data, *at;
 };
 
-/* A chunk that is being written: rows 0 … rows-1 of `ints` integer columns and `plain` byte columns. */
+/* A chunk that is being written: rows 0 … rows-1 of `ints` integer columns and `plain` byte
+ * columns. */
 struct kt_chunk {
     unsigned ints, plain;
     bool pack; /* byte columns through LZ4 */

@@ -86,8 +86,8 @@ int kt_store_events(struct kt_store *st, int64_t from, int64_t to,
         stop = event(ctx, &e);
         kt_event_fini(&e);
     }
-    int result = rc == SQLITE_DONE || rc == SQLITE_ROW ? KT_OK
-                                                       : kt_store_sql_fail(st, err, "read events");
+    int result =
+        rc == SQLITE_DONE || rc == SQLITE_ROW ? KT_OK : kt_store_sql_fail(st, err, "read events");
     sqlite3_reset(s);
     return result;
 }

@@ -130,8 +130,7 @@ int kt_flow_chunk_read(struct kt_chunk_in *in, const void *blob, size_t len)
     return KT_OK;
 }
 
-bool kt_flow_chunk_next(struct kt_chunk_in *in, struct kt_flow_base *base,
-                        struct kt_flow_record *r)
+bool kt_flow_chunk_next(struct kt_chunk_in *in, struct kt_flow_base *base, struct kt_flow_record *r)
 {
     const uint8_t *small;
     if (in->bad || in->row >= in->rows ||

@@ -117,10 +117,10 @@ static int remember(struct kt_store *st, const struct kt_flow_record *r, struct 
 {
     struct kt_flow_writer *w = &st->flows;
     int rc = w->row ? KT_OK : flush(st, false, err); /* gives the chunk its row */
-    if (rc == KT_OK && kt_interim_put(&w->interims, &(struct kt_interim){.id = r->id,
-                                                                         .first = r->first,
-                                                                         .chunk = w->row,
-                                                                         .row = w->chunk.rows}))
+    if (rc == KT_OK &&
+        kt_interim_put(&w->interims,
+                       &(struct kt_interim){
+                           .id = r->id, .first = r->first, .chunk = w->row, .row = w->chunk.rows}))
         rc = kt_fail(err, KT_ENOMEM, 0, "no memory to store flows");
     return rc;
 }

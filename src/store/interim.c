@@ -6,7 +6,8 @@
 #include "internal.h"
 #include <stdlib.h>
 
-#define MOST ((size_t)1 << 21) /* flows under way at once; beyond that, old records stay visible */
+/* Flows under way at once; beyond that, old records stay visible. */
+#define MOST ((size_t)1 << 21)
 
 static size_t home(const struct kt_interims *t, uint64_t id, int64_t first)
 {

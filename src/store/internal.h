@@ -91,7 +91,7 @@ struct kt_store {
     char *path;
     char *temp; /* folder to remove on close */
     bool writer, in_txn;
-    int sys; /* errno of the last step */
+    int sys;                /* errno of the last step */
     struct kt_error failed; /* the first failure of a write: no write follows it */
     sqlite3_stmt *stmt[SQL_COUNT];
     uint8_t *stream_kind; /* by number; 255: not looked up */

@@ -72,8 +72,8 @@ static int scan(struct query *q, enum kt_stream_kind kind, point_fn *fn, struct 
         sqlite3_bind_int64(load, 1, zones.zone[i].id);
         if (sqlite3_step(load) != SQLITE_ROW)
             rc = kt_store_sql_fail(st, err, "read points");
-        else if (each_point(q, sqlite3_column_blob(load, 0),
-                            (size_t)sqlite3_column_bytes(load, 0), fn) < 0)
+        else if (each_point(q, sqlite3_column_blob(load, 0), (size_t)sqlite3_column_bytes(load, 0),
+                            fn) < 0)
             rc = kt_fail(err, KT_EFORMAT, (uint64_t)zones.zone[i].id,
                          "%s: chunk %lld of points is damaged", st->path,
                          (long long)zones.zone[i].id);

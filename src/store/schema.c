@@ -37,7 +37,8 @@ static int number(struct kt_store *st, const char *sql, int64_t *value, struct k
         return kt_store_sql_fail(st, err, "read it");
     int rc = sqlite3_step(stmt);
     *value = rc == SQLITE_ROW ? sqlite3_column_int64(stmt, 0) : 0;
-    int fail = rc == SQLITE_ROW || rc == SQLITE_DONE ? KT_OK : kt_store_sql_fail(st, err, "read it");
+    int fail =
+        rc == SQLITE_ROW || rc == SQLITE_DONE ? KT_OK : kt_store_sql_fail(st, err, "read it");
     sqlite3_finalize(stmt);
     return fail;
 }

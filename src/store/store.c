@@ -268,8 +268,7 @@ void kt_store_close(struct kt_store *st)
 
 /* ---- meta and streams ---- */
 
-int kt_store_put_meta(struct kt_store *st, const char *key, const char *value,
-                      struct kt_error *err)
+int kt_store_put_meta(struct kt_store *st, const char *key, const char *value, struct kt_error *err)
 {
     int rc = kt_store_write(st, err);
     if (rc < 0)

@@ -175,8 +175,7 @@ static struct sums *sum_up(const struct kt_store_result *q)
     for (size_t i = 0; s && i < q->n; i++) {
         s[i].name = q->series[i].stream.name;
         for (size_t b = 0; b < q->bins * KT_VALUES; b++)
-            s[i].value[b % KT_VALUES] =
-                plus(s[i].value[b % KT_VALUES], q->series[i].value[b]);
+            s[i].value[b % KT_VALUES] = plus(s[i].value[b % KT_VALUES], q->series[i].value[b]);
     }
     if (s && q->n)
         qsort(s, q->n, sizeof *s, by_bytes);

@@ -13,7 +13,8 @@ struct kt_asset {
     const char *etag; /* with its quotes, from the content */
     const unsigned char *data;
     size_t len;
-    const unsigned char *gz; /* the same with Content-Encoding: gzip, or NULL where that is no gain */
+    const unsigned char
+        *gz; /* the same with Content-Encoding: gzip, or NULL where that is no gain */
     size_t gz_len;
 };
 

@@ -110,9 +110,11 @@ static enum MHD_Result asset(struct MHD_Connection *c, const char *path)
         return refuse(c, 404, "not-found", "there is nothing at this path");
     bool same = knows(c, a->etag), gz = a->gz && wants_gzip(c);
     const unsigned char *data = gz ? a->gz : a->data;
-    struct MHD_Response *r = MHD_create_response_from_buffer(
-        same ? 0 : gz ? a->gz_len : a->len, (void *)(uintptr_t)data,
-        MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *r =
+        MHD_create_response_from_buffer(same ? 0
+                                        : gz ? a->gz_len
+                                             : a->len,
+                                        (void *)(uintptr_t)data, MHD_RESPMEM_PERSISTENT);
     if (!r)
         return MHD_NO;
     MHD_add_response_header(r, "ETag", a->etag);

@@ -2,11 +2,16 @@
  *
  * What expressions mean, and what is said of those that mean nothing.
  */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 #include <kotare/expr.h>
 // cmocka wants these first
-#include <setjmp.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 static const struct kt_expr_field fields[] = {
     {.name = "bytes", .type = KT_EXPR_INT, .doc = "bytes both ways"},
@@ -252,11 +257,16 @@ static void limits(void **state)
         int n;
         bool good;
     } table[] = {
-        {"(", "syn", ")", 50, true},          {"(", "syn", ")", 30000, false},
-        {"not ", "syn", "", 50, true},        {"not ", "syn", "", 10000, false},
-        {"-", "1 == 1", "", 60000, false},    {"1 + (", "1", ") == 1", 40, false},
-        {"syn and ", "syn", "", 2000, true},  {"syn and ", "syn", "", 8000, false},
-        {"", "bytes in {1", ", 1", 3000, false}, {" ", "syn", " ", 40000, false},
+        {"(", "syn", ")", 50, true},
+        {"(", "syn", ")", 30000, false},
+        {"not ", "syn", "", 50, true},
+        {"not ", "syn", "", 10000, false},
+        {"-", "1 == 1", "", 60000, false},
+        {"1 + (", "1", ") == 1", 40, false},
+        {"syn and ", "syn", "", 2000, true},
+        {"syn and ", "syn", "", 8000, false},
+        {"", "bytes in {1", ", 1", 3000, false},
+        {" ", "syn", " ", 40000, false},
         {"1 | (2 & (3 << (4 + (5 * (", "6", ")))))", 12, false},
     };
     (void)state;

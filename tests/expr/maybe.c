@@ -3,11 +3,16 @@
  * Byte patterns, and that kt_expr_maybe() never says a wrong yes or no: what it answers for a
  * partly known object is compared with all kinds of objects that fit.
  */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 #include <kotare/expr.h>
 // cmocka wants these first
-#include <setjmp.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 static const struct kt_expr_field fields[] = {
     {.name = "payload", .type = KT_EXPR_STR},
@@ -50,20 +55,30 @@ static void patterns(void **state)
         const char *text;
         bool want;
     } table[] = {
-        {"bytes 16 03", true},          {"bytes 16 .. 01", true},
-        {"bytes 16 04", false},         {"at 5 text \"ab\"", true},
-        {"at 4 bytes 00 \"ab\" 07", true}, {"bytes 16 03 01 02 00 61 62 07 ..", false},
-        {"bytes 16 03 and len == 8", true}, {"b0 == 0x16 and b7 == 7 and b8 == 0", true},
-        {"be32 == 0x16030102", true},   {"le32 == 0x02010316", true},
-        {"be24 == 0x030102", true},     {"be16a == 0x1603 and be16b == 0x0102", true},
-        {"le16b == 0x0201", true},      {"be16 at 1 == 0x0301", true},
-        {"peer.b0 == 0xff", true},      {"peer.bytes ff ee", true},
-        {"be32 at 28 == 0", true},      {"text \"\\x16\"", true},
-        {"not bytes 17", true},         {"b0 & 0xf0 == 0x10", true},
+        {"bytes 16 03", true},
+        {"bytes 16 .. 01", true},
+        {"bytes 16 04", false},
+        {"at 5 text \"ab\"", true},
+        {"at 4 bytes 00 \"ab\" 07", true},
+        {"bytes 16 03 01 02 00 61 62 07 ..", false},
+        {"bytes 16 03 and len == 8", true},
+        {"b0 == 0x16 and b7 == 7 and b8 == 0", true},
+        {"be32 == 0x16030102", true},
+        {"le32 == 0x02010316", true},
+        {"be24 == 0x030102", true},
+        {"be16a == 0x1603 and be16b == 0x0102", true},
+        {"le16b == 0x0201", true},
+        {"be16 at 1 == 0x0301", true},
+        {"peer.b0 == 0xff", true},
+        {"peer.bytes ff ee", true},
+        {"be32 at 28 == 0", true},
+        {"text \"\\x16\"", true},
+        {"not bytes 17", true},
+        {"b0 & 0xf0 == 0x10", true},
     };
-    static const char *const wrong[] = {"bytes", "bytes zz", "text 5", "at 32 bytes 00", "at 30 bytes 00 00 00",
-                                        "at 4 5", "be32 at 29 == 0", "b32 == 0", "b01 == 0",
-                                        "bytes \"abc"};
+    static const char *const wrong[] = {
+        "bytes",  "bytes zz",        "text 5",   "at 32 bytes 00", "at 30 bytes 00 00 00",
+        "at 4 5", "be32 at 29 == 0", "b32 == 0", "b01 == 0",       "bytes \"abc"};
     (void)state;
     for (size_t i = 0; i < KT_ARRAY_LEN(table); i++) {
         struct kt_expr *e = compile(table[i].text);
@@ -104,13 +119,34 @@ static void load_part(const void *object, unsigned field, struct kt_expr_part *v
 static void certain(void **state)
 {
     static const char *const table[] = {
-        "bytes 16 03 .. ..", "bytes 01 or bytes 02 03", "be16a == len", "be32 == len - 4",
-        "b0 & 0xc0 == 0x80 and b1 & 0x7f in {0..3}", "port == 2", "not port in {1, 3}",
-        "len in {3, 5..6} and port < 3", "le16a + 1 == len", "b0 >> 1 == 1", "b0 << 1 == 2",
-        "not (b0 == 1 and b1 == 2)", "len % 4 == 0", "len / 2 == 3", "(len - 2) * 2 == 8",
-        "be24 | 1 == 3", "server == client", "be16a == be16b", "-len < -3", "len != 3",
-        "peer.b0 == 1 or b0 == 0", "at 2 bytes 01 .. 02", "b0 / b1 == 1", "b0 - b1 > 1 or b2 <= 1",
-        "true and not false", "(b0 == 1) == (b1 == 1)", "len > 3 and len <= 6", "len >= 4 or b3 < 2",
+        "bytes 16 03 .. ..",
+        "bytes 01 or bytes 02 03",
+        "be16a == len",
+        "be32 == len - 4",
+        "b0 & 0xc0 == 0x80 and b1 & 0x7f in {0..3}",
+        "port == 2",
+        "not port in {1, 3}",
+        "len in {3, 5..6} and port < 3",
+        "le16a + 1 == len",
+        "b0 >> 1 == 1",
+        "b0 << 1 == 2",
+        "not (b0 == 1 and b1 == 2)",
+        "len % 4 == 0",
+        "len / 2 == 3",
+        "(len - 2) * 2 == 8",
+        "be24 | 1 == 3",
+        "server == client",
+        "be16a == be16b",
+        "-len < -3",
+        "len != 3",
+        "peer.b0 == 1 or b0 == 0",
+        "at 2 bytes 01 .. 02",
+        "b0 / b1 == 1",
+        "b0 - b1 > 1 or b2 <= 1",
+        "true and not false",
+        "(b0 == 1) == (b1 == 1)",
+        "len > 3 and len <= 6",
+        "len >= 4 or b3 < 2",
     };
     unsigned seed = 1;
     size_t sure = 0, unsure = 0;

@@ -3,11 +3,16 @@
  * The rules against a deep classifier's opinion on a corpus of captures ($KOTARE_CORPUS, else
  * skipped): agreement by application is printed; floors hold what was reached.
  */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 #include "walk.h"
 #include <ctype.h>
-#include <setjmp.h>
 #include <stdio.h>
-#include <cmocka.h>
 
 #define FLOOR_AGREE 3150
 #define CEILING_WRONG 6
@@ -31,12 +36,32 @@ static unsigned agree, wrong, missed;
 
 /* Other names of the same thing, or what a first payload can not tell from it. */
 static const char *const same[][2] = {
-    {"http", "httpproxy"}, {"http", "httpconnect"}, {"http", "soap"}, {"tls", "imaps"}, {"tls", "pops"},
-    {"tls", "smtps"}, {"tls", "applepush"}, {"smtp", "smtps"}, {"pop3", "pops"}, {"redis", "resp"},
-    {"ike", "ipsec"}, {"iec104", "iec60870"}, {"slp", "servicelocationprotocol"}, {"dns", "dnscrypt"},
-    {"stun", "srtp"}, {"stun", "dtls"}, {"rtp", "srtp"}, {"smb", "netbios"}, {"smb", "smbv23"},
-    {"portmap", "nfs"}, {"s7", "iso95061mms"}, {"wsdiscovery", "wsd"}, {"ptp", "ptpv2"},
-    {"whois", "whoisdas"}, {"ethernetip", "cip"}, {"rdp", "tls"},
+    {"http", "httpproxy"},
+    {"http", "httpconnect"},
+    {"http", "soap"},
+    {"tls", "imaps"},
+    {"tls", "pops"},
+    {"tls", "smtps"},
+    {"tls", "applepush"},
+    {"smtp", "smtps"},
+    {"pop3", "pops"},
+    {"redis", "resp"},
+    {"ike", "ipsec"},
+    {"iec104", "iec60870"},
+    {"slp", "servicelocationprotocol"},
+    {"dns", "dnscrypt"},
+    {"stun", "srtp"},
+    {"stun", "dtls"},
+    {"rtp", "srtp"},
+    {"smb", "netbios"},
+    {"smb", "smbv23"},
+    {"portmap", "nfs"},
+    {"s7", "iso95061mms"},
+    {"wsdiscovery", "wsd"},
+    {"ptp", "ptpv2"},
+    {"whois", "whoisdas"},
+    {"ethernetip", "cip"},
+    {"rdp", "tls"},
 };
 
 static void plain(const char *text, size_t len, char out[64])
@@ -126,8 +151,8 @@ static void judge(void *ctx, const struct kt_flow_record *r)
     } else {
         wrong++;
         if (!scores[l->app].wrong++)
-            snprintf(scores[l->app].example, sizeof scores[l->app].example, "%.120s: %.60s", w->file,
-                     d->label);
+            snprintf(scores[l->app].example, sizeof scores[l->app].example, "%.120s: %.60s",
+                     w->file, d->label);
     }
 }
 

@@ -2,11 +2,16 @@
  *
  * What the lines of a rule mean, and that the index finds just what running every rule finds.
  */
-#include "ident/rules.h"
 #include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "ident/rules.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 #define HEAD(id, priority)                                                                         \
     "protocol: " id "\nname: " id "\ntransport: udp\ncategory: test\npriority: " #priority "\n"
@@ -34,7 +39,10 @@ static struct kt_first first(const char *text)
 
 static const char *told(const struct kt_rules *r, const char *up, const char *down, uint16_t server)
 {
-    struct kt_seen seen = {.proto = KT_PROTO_UDP, .ip = 4, .client = 40000, .server = server,
+    struct kt_seen seen = {.proto = KT_PROTO_UDP,
+                           .ip = 4,
+                           .client = 40000,
+                           .server = server,
                            .dir = {first(up), first(down)}};
     struct kt_verdict v, slow;
     kt_ident_match(r, &seen, &v);
@@ -64,9 +72,11 @@ static void accept_lines(void **state)
     assert_string_equal(told(r, NULL, NULL, 7), "no-payload");
     kt_rules_free(r);
 
+    /* clang-format off */
     r = load(HEAD("a", 10) "shape up: b0 == 0x75\nshape down: b0 == 0x64\naccept: up -> down\n\n"
              HEAD("b", 20) "shape x or silent: text \"x\"\nshape y: text \"y\"\naccept: y <-> x\n\n"
              HEAD("c", 30) "shape any-c: text \"c\"\naccept: either any-c\nrefuse: any-c <-> silent\n");
+    /* clang-format on */
     assert_string_equal(told(r, "u", "d", 1), "a");
     assert_string_equal(told(r, "d", "u", 1), "unknown-udp");
     assert_string_equal(told(r, "y", NULL, 1), "b");
@@ -80,12 +90,14 @@ static void accept_lines(void **state)
 static void shared_blocks(void **state)
 {
     (void)state;
+    /* clang-format off */
     struct kt_rules *r = load(
         HEAD("a", 10) "shape big: len > 5\naccept: pair duo with big <-> any when port == 9\n\n"
         HEAD("b", 20) "shape tiny: tiny-shared and not shared.ping\naccept: either tiny\n\n"
         HEAD("c", 30) "accept: pair duo\n\n"
         "shared: duo\nshape ping: text \"ping\"\nshape pong: text \"pong\"\naccept: ping <-> pong\n\n"
         "shared: s\nshape tiny-shared: len <= 2\n");
+    /* clang-format on */
     assert_string_equal(told(r, "ping", "pong12", 9), "a");
     assert_string_equal(told(r, "ping12", "pong", 9), "a");
     assert_string_equal(told(r, "ping", "pong", 9), "c");
@@ -97,10 +109,12 @@ static void shared_blocks(void **state)
 static void order(void **state)
 {
     (void)state;
+    /* clang-format off */
     struct kt_rules *r = load(HEAD("late", 20) "shape x: b0 == 0x78\naccept: either x\n\n"
                               HEAD("early", 10) "shape x: text \"xx\"\naccept: either x\n\n"
                               HEAD("off", 5) "enabled: no\nshape x: b0 == 0x78\naccept: either x\n\n"
                               HEAD("late", 30) "shape y: b0 == 0x79\naccept: either y\n");
+    /* clang-format on */
     assert_string_equal(told(r, "xx", NULL, 1), "early");
     assert_string_equal(told(r, "xy", NULL, 1), "late");
     assert_string_equal(told(r, "yy", NULL, 1), "late");
@@ -111,8 +125,9 @@ static void order(void **state)
 static void peers(void **state)
 {
     (void)state;
-    struct kt_rules *r = load(HEAD("a", 10) "shape same: be16a == peer.be16a and len == peer.len + 1\n"
-                                            "shape it: len > 0\naccept: same <-> it\n");
+    struct kt_rules *r =
+        load(HEAD("a", 10) "shape same: be16a == peer.be16a and len == peer.len + 1\n"
+                           "shape it: len > 0\naccept: same <-> it\n");
     assert_string_equal(told(r, "abc", "ab", 1), "a");
     assert_string_equal(told(r, "ab", "abc", 1), "a");
     assert_string_equal(told(r, "ab", "abcd", 1), "unknown-udp");
@@ -153,27 +168,34 @@ static void mistakes(void **state)
         {"protocol: A b\n", {"small letters", "A b"}},
         {"\n\n" HEAD("a", 1) "colour: red\n", {"test.rule:8: ", "there is no key 'colour'"}},
         {HEAD("a", 1) "shape x: len >\naccept: either x\n", {"test.rule:6:15: ", "found the end"}},
-        {HEAD("a", 1) "shape x: len > 1\n  and b == 2\naccept: either x\n", {"test.rule:7:7: ", "'b'"}},
-        {HEAD("a", 1) "shape x: y\nshape y: x\naccept: either x\n", {"refers to itself", "test.rule:6"}},
+        {HEAD("a", 1) "shape x: len > 1\n  and b == 2\naccept: either x\n",
+         {"test.rule:7:7: ", "'b'"}},
+        {HEAD("a", 1) "shape x: y\nshape y: x\naccept: either x\n",
+         {"refers to itself", "test.rule:6"}},
         {HEAD("a", 1) "shape len: len > 1\n", {"'len' can not be the name", ""}},
         {HEAD("a", 1) "shape: len > 1\n", {"a shape wants a name", ""}},
         {HEAD("a", 1) "accept: either x\n", {"test.rule:6: ", "there is no shape 'x'"}},
         {HEAD("a", 1) "accept: x y z\n", {"expected 'X <-> Y'", ""}},
         {HEAD("a", 1) "accept: any <-> any\n", {"accepts every flow", ""}},
-        {HEAD("a", 1) "shape x: len > 1\naccept: either x when len > 1\n", {"may speak of ports only", "'len'"}},
-        {HEAD("a", 1) "shape x: len > 1\naccept: either x when port = 1\n", {"test.rule:7:28: ", "'=='"}},
+        {HEAD("a", 1) "shape x: len > 1\naccept: either x when len > 1\n",
+         {"may speak of ports only", "'len'"}},
+        {HEAD("a", 1) "shape x: len > 1\naccept: either x when port = 1\n",
+         {"test.rule:7:28: ", "'=='"}},
         {HEAD("a", 1) "shape x: len > 1\naccept: either x now\n", {"found 'now'", ""}},
         {HEAD("a", 1) "accept: pair nobody\n", {"no block 'shared: nobody'", ""}},
         {HEAD("a", 1) "shape x: len > 1\n", {"has no accept line", ""}},
-        {HEAD("a", 1) "name: again\n", {"test.rule:6: ", "a second 'name:' (the first is in line 2)"}},
+        {HEAD("a", 1) "name: again\n",
+         {"test.rule:6: ", "a second 'name:' (the first is in line 2)"}},
         {HEAD("a", 1001) "accept: either x\n", {"priority is a number from 0 to 1000", ""}},
         {HEAD("a", 1) "enabled: maybe\n", {"enabled is 'yes' or 'no'", ""}},
         {"protocol: a\ntransport: sctp\n", {"test.rule:2: ", "not 'sctp'"}},
         {"protocol: a\nname: A\n", {"'a' has no 'category:' line", ""}},
         {"protocol: icmp\nname: A\ntransport: udp\ncategory: c\npriority: 1\nshape x: len > 0\naccept: either x\n",
          {"'icmp' is taken", ""}},
-        {HEAD("a", 1) "shape x: len > 1\naccept: either x\nprotocol: b\n", {"an empty line must stand before", ""}},
-        {HEAD("a", 1) "usual-port: x\nshape x: len > 1\naccept: either x\n", {"test.rule:6:", "expected a number"}},
+        {HEAD("a", 1) "shape x: len > 1\naccept: either x\nprotocol: b\n",
+         {"an empty line must stand before", ""}},
+        {HEAD("a", 1) "usual-port: x\nshape x: len > 1\naccept: either x\n",
+         {"test.rule:6:", "expected a number"}},
     };
     (void)state;
     for (size_t i = 0; i < KT_ARRAY_LEN(table); i++) {
@@ -196,7 +218,8 @@ static void examples(void **state)
                                            "example: 1 > 2; up \"y\"; down silent\n");
     (void)state;
     assert_int_equal(kt_rules_check(r, &err), KT_EFORMAT);
-    assert_non_null(strstr(err.text, "test.rule:9: the example is taken for 'unknown-udp', not 'a'"));
+    assert_non_null(
+        strstr(err.text, "test.rule:9: the example is taken for 'unknown-udp', not 'a'"));
     kt_rules_free(r);
     r = load(HEAD("a", 1) "shape x: text \"x\"\naccept: either x\nexample: nonsense\n");
     assert_int_equal(kt_rules_check(r, &err), KT_EFORMAT);
@@ -206,7 +229,8 @@ static void examples(void **state)
 
 static void explanation(void **state)
 {
-    struct kt_rules *r = load(HEAD("a", 1) "usual-port: 7\nshape x: text \"x\"\naccept: either x\n");
+    struct kt_rules *r =
+        load(HEAD("a", 1) "usual-port: 7\nshape x: text \"x\"\naccept: either x\n");
     struct kt_seen seen = {.proto = KT_PROTO_UDP, .ip = 4, .server = 7, .dir = {first("xyz")}};
     struct kt_verdict v;
     struct kt_buf out = {0};
@@ -223,8 +247,10 @@ static void explanation(void **state)
 /* Random flows, half of them made of parts of examples so that rules come near to holding. */
 static void index_is_right(void **state)
 {
-    static const uint8_t likely[] = {0, 1, 2, 3, 0x10, 0x16, 0x17, 0x30, 0x80, 0xff, 'G', 'E', '2', '+', '<', 4};
-    static const uint16_t port[] = {53, 80, 443, 123, 25, 21, 5060, 40000, 41001, 1883, 6379, 9, 7, 4500};
+    static const uint8_t likely[] = {0,    1,    2,   3,   0x10, 0x16, 0x17, 0x30,
+                                     0x80, 0xff, 'G', 'E', '2',  '+',  '<',  4};
+    static const uint16_t port[] = {53,    80,    443,  123,  25, 21, 5060,
+                                    40000, 41001, 1883, 6379, 9,  7,  4500};
     struct kt_rules *r;
     uint64_t seed = 42;
     unsigned known = 0;
@@ -239,7 +265,8 @@ static void index_is_right(void **state)
         for (int d = 0; d < 2; d++) {
             struct kt_first *f = &seen.dir[d];
             if (x >> (20 + d) & 3)
-                f->len = (x >> (24 + 8 * d)) & 1 ? (x >> (26 + 8 * d)) & 63 : (x >> (26 + 8 * d)) % 1600;
+                f->len =
+                    (x >> (24 + 8 * d)) & 1 ? (x >> (26 + 8 * d)) & 63 : (x >> (26 + 8 * d)) % 1600;
             f->captured = f->len < KT_IDENT_HEAD ? (uint8_t)f->len : KT_IDENT_HEAD;
             f->midway = f->len && x >> 60 & 1;
             for (int i = 0; i < f->captured; i++) {
@@ -262,9 +289,11 @@ static void index_is_right(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(accept_lines), cmocka_unit_test(shared_blocks), cmocka_unit_test(order),
-        cmocka_unit_test(peers),        cmocka_unit_test(fixed),         cmocka_unit_test(mistakes),
-        cmocka_unit_test(examples),     cmocka_unit_test(explanation),   cmocka_unit_test(index_is_right),
+        cmocka_unit_test(accept_lines),   cmocka_unit_test(shared_blocks),
+        cmocka_unit_test(order),          cmocka_unit_test(peers),
+        cmocka_unit_test(fixed),          cmocka_unit_test(mistakes),
+        cmocka_unit_test(examples),       cmocka_unit_test(explanation),
+        cmocka_unit_test(index_is_right),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

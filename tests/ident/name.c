@@ -2,17 +2,23 @@
  *
  * Names in payloads, whole, cut at every byte, and hostile.
  */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 #include <kotare/ident.h>
 // cmocka wants these first
-#include <setjmp.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 static const uint8_t hello[] =
     "\x16\x03\x01\x00\x49\x01\x00\x00\x45\x03\x03" /* record, handshake, version */
     "0123456789abcdef0123456789abcdef"
     "\x00\x00\x02\x13\x01\x01\x00\x00\x1a" /* session, one cipher, compression, extensions */
-    "\x00\x00\x00\x10\x00\x0e\x00\x00\x0b" "example.org"
+    "\x00\x00\x00\x10\x00\x0e\x00\x00\x0b"
+    "example.org"
     "\x00\x17\x00\x02\x00\x00";
 
 /* The payload lies at the very end of its own block, so that a reader too many is noticed. */
@@ -37,7 +43,8 @@ static void tls(void **state)
     expect(KT_PROTO_TCP, hello, sizeof hello - 1, KT_NAME_SNI, "example.org");
     for (size_t n = 0; n < sizeof hello - 1; n++) {
         bool begun = n > 61, whole = n >= 72;
-        expect(KT_PROTO_TCP, hello, n, begun ? KT_NAME_SNI : KT_NAME_NONE, whole ? "example.org" : NULL);
+        expect(KT_PROTO_TCP, hello, n, begun ? KT_NAME_SNI : KT_NAME_NONE,
+               whole ? "example.org" : NULL);
     }
     expect(KT_PROTO_UDP, hello, sizeof hello - 1, KT_NAME_NONE, NULL);
 }
@@ -73,7 +80,8 @@ static void long_name(void **state)
     kt_buf_str(&b, "GET / HTTP/1.1\r\nHost: ");
     for (int i = 0; i < 500; i++)
         kt_buf_str(&b, "x");
-    assert_int_equal(kt_ident_name(KT_PROTO_TCP, (uint8_t *)b.data, b.len, name, &n), KT_NAME_HTTP_HOST);
+    assert_int_equal(kt_ident_name(KT_PROTO_TCP, (uint8_t *)b.data, b.len, name, &n),
+                     KT_NAME_HTTP_HOST);
     assert_int_equal(n, KT_NAME_MAX);
     kt_buf_free(&b);
 }
@@ -82,7 +90,8 @@ static void dns(void **state)
 {
     static const char query[] = "\x00\x1d"
                                 "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00"
-                                "\x07" "example\x03org\x00\x00\x01\x00\x01";
+                                "\x07"
+                                "example\x03org\x00\x00\x01\x00\x01";
     char bad[sizeof query];
     (void)state;
     expect(KT_PROTO_UDP, query + 2, sizeof query - 3, KT_NAME_DNS, "example.org");

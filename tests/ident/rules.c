@@ -3,11 +3,16 @@
  * The rules that ship: they load from the program and from the folder, and every example line in
  * them comes out as it says.
  */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 #include <kotare/ident.h>
 // cmocka wants these first
-#include <setjmp.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 static void check(struct kt_rules *rules)
 {

@@ -2,9 +2,14 @@
  *
  * Every application of the lab's sample is found, and next to nothing else.
  */
-#include "walk.h"
 #include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include <cmocka.h>
+
+#include "walk.h"
 
 enum { MAX_APPS = 512 };
 static uint64_t bytes[MAX_APPS];
@@ -18,10 +23,11 @@ static void count(void *ctx, const struct kt_flow_record *r)
 static void sample(void **state)
 {
     static const char *const expected[] = {
-        "DNS", "HTTP", "TLS", "HTTP/2", "QUIC", "SSH", "NTP", "Redis", "PostgreSQL", "MySQL",
-        "MQTT", "Syslog", "SNMP", "Memcached", "RADIUS", "POP3", "IMAP", "TFTP", "LDAP", "iPerf",
-        "FTP Control", "FTP Data", "Rsync", "Git", "IRC", "ICMP", "No payload", "RTP", "SIP", "SMTP",
-        "BitTorrent",
+        "DNS",      "HTTP",       "TLS",        "HTTP/2", "QUIC",   "SSH",        "NTP",
+        "Redis",    "PostgreSQL", "MySQL",      "MQTT",   "Syslog", "SNMP",       "Memcached",
+        "RADIUS",   "POP3",       "IMAP",       "TFTP",   "LDAP",   "iPerf",      "FTP Control",
+        "FTP Data", "Rsync",      "Git",        "IRC",    "ICMP",   "No payload", "RTP",
+        "SIP",      "SMTP",       "BitTorrent",
     };
     struct kt_rules *rules;
     struct kt_error err = {0};

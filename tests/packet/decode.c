@@ -9,9 +9,9 @@
 #include <stdlib.h>
 
 /* 10.0.0.1:40000 -> 10.0.0.2:80, SYN, in an Ethernet frame padded to 60 bytes. */
-static const uint8_t ip_syn[] = {0x45, 0, 0, 40, 0, 1, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2,
-                                 0x9c, 0x40, 0, 80, 0, 0, 0, 7, 0, 0, 0, 0, 0x50, 2, 0xff, 0xff,
-                                 0, 0, 0, 0};
+static const uint8_t ip_syn[] = {0x45, 0, 0,  40, 0,    1, 0,    0,    64, 6,  0, 0, 10, 0,
+                                 0,    1, 10, 0,  0,    2, 0x9c, 0x40, 0,  80, 0, 0, 0,  7,
+                                 0,    0, 0,  0,  0x50, 2, 0xff, 0xff, 0,  0,  0, 0};
 
 static size_t frame(uint8_t *buf, const uint16_t *types, const void *body, size_t len)
 {
@@ -27,10 +27,8 @@ static size_t frame(uint8_t *buf, const uint16_t *types, const void *body, size_
 
 static struct kt_packet decoded(const uint8_t *data, size_t len)
 {
-    struct kt_packet p = {.data = data,
-                          .caplen = (uint32_t)len,
-                          .wirelen = (uint32_t)len,
-                          .link = KT_LINK_ETHERNET};
+    struct kt_packet p = {
+        .data = data, .caplen = (uint32_t)len, .wirelen = (uint32_t)len, .link = KT_LINK_ETHERNET};
     kt_decode(&p);
     return p;
 }
@@ -58,8 +56,8 @@ static void test_vlans(void **state)
 {
     (void)state;
     uint8_t buf[128];
-    size_t len = frame(buf, (uint16_t[]){0x88a8, 0x2064, 0x8100, 5, 0x0800, 0}, ip_syn,
-                       sizeof ip_syn);
+    size_t len =
+        frame(buf, (uint16_t[]){0x88a8, 0x2064, 0x8100, 5, 0x0800, 0}, ip_syn, sizeof ip_syn);
     struct kt_packet p = decoded(buf, len);
     assert_int_equal(p.key.vlan[0], 0x64);
     assert_int_equal(p.key.vlan[1], 5);
@@ -69,8 +67,8 @@ static void test_vlans(void **state)
 static void test_icmp_error_belongs_to_the_quoted_flow(void **state)
 {
     (void)state;
-    uint8_t ip[28 + sizeof ip_syn] = {0x45, 0, 0, sizeof ip, 0, 0, 0, 0, 64, 1, 0, 0,
-                                      10, 0, 0, 9, 10, 0, 0, 1, 3, 3};
+    uint8_t ip[28 + sizeof ip_syn] = {0x45, 0,  0, sizeof ip, 0, 0,  0, 0, 64, 1, 0,
+                                      0,    10, 0, 0,         9, 10, 0, 0, 1,  3, 3};
     memcpy(ip + 28, ip_syn, sizeof ip_syn);
     uint8_t buf[160];
     struct kt_packet p = decoded(buf, frame(buf, (uint16_t[]){0x0800, 0}, ip, sizeof ip));
@@ -84,8 +82,8 @@ static void test_icmp_error_belongs_to_the_quoted_flow(void **state)
 static void test_ip_in_ip(void **state)
 {
     (void)state;
-    uint8_t ip[20 + sizeof ip_syn] = {0x45, 0, 0, sizeof ip, 0, 0, 0, 0, 64, 4, 0, 0,
-                                      192, 0, 2, 1, 192, 0, 2, 2};
+    uint8_t ip[20 + sizeof ip_syn] = {0x45, 0, 0,   sizeof ip, 0, 0, 0,   0, 64, 4,
+                                      0,    0, 192, 0,         2, 1, 192, 0, 2,  2};
     memcpy(ip + 20, ip_syn, sizeof ip_syn);
     uint8_t buf[160];
     struct kt_packet p = decoded(buf, frame(buf, (uint16_t[]){0x0800, 0}, ip, sizeof ip));
@@ -100,9 +98,9 @@ static void test_cut_inside_a_tunnel(void **state)
 {
     (void)state;
     enum { CUT = 30 };
-    uint8_t ip[36 + 14 + CUT] = {0x45, 0, 0, sizeof ip, 0, 0, 0, 0, 64, 17, 0, 0,
-                                 192, 0, 2, 1, 192, 0, 2, 2, 0, 1, 0x12, 0xb5,
-                                 0, sizeof ip - 20, 0, 0, 8};
+    uint8_t ip[36 + 14 + CUT] = {
+        0x45, 0,    0, sizeof ip,      0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2, 0, 1,
+        0x12, 0xb5, 0, sizeof ip - 20, 0, 0, 8};
     ip[48] = 8; /* the Ethernet type inside */
     memcpy(ip + 50, ip_syn, CUT);
     uint8_t buf[160];
@@ -132,8 +130,7 @@ static void test_icmp_error_about_a_fragment(void **state)
     ip[90] = 0; /* the same about a first one */
     ip[97] = 53;
     p = decoded(buf, frame(buf, (uint16_t[]){0x86dd, 0}, ip, sizeof ip));
-    assert_int_equal(p.flags,
-                     KT_PKT_DECODED | KT_PKT_IP | KT_PKT_TRANSPORT | KT_PKT_ICMP_ERROR);
+    assert_int_equal(p.flags, KT_PKT_DECODED | KT_PKT_IP | KT_PKT_TRANSPORT | KT_PKT_ICMP_ERROR);
     assert_int_equal(p.key.port[0], 53);
 }
 
@@ -142,8 +139,8 @@ static void test_icmp_error_about_a_fragment(void **state)
 static void test_any_bytes(void **state)
 {
     (void)state;
-    static const uint16_t links[] = {0, 1, 9, 12, 50, 51, 101, 104, 105, 108, 113, 127, 228, 229,
-                                     276, 147};
+    static const uint16_t links[] = {0,   1,   9,   12,  50,  51,  101, 104,
+                                     105, 108, 113, 127, 228, 229, 276, 147};
     uint64_t x = 88172645463325252u;
     for (int round = 0; round < 20000; round++) {
         x ^= x << 13, x ^= x >> 7, x ^= x << 17;

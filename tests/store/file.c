@@ -173,8 +173,9 @@ static int write_until_full(const char *path)
         struct kt_error err = {0};
         struct rlimit limit = {3000000, 3000000};
         signal(SIGXFSZ, SIG_IGN);
-        int rc = setrlimit(RLIMIT_FSIZE, &limit) < 0 ? KT_EIO
-                                                     : kt_store_open(&st, path, KT_STORE_WRITE, &err);
+        int rc = setrlimit(RLIMIT_FSIZE, &limit) < 0
+                     ? KT_EIO
+                     : kt_store_open(&st, path, KT_STORE_WRITE, &err);
         for (unsigned i = 0; rc == KT_OK && i < 100000; i++)
             rc = write_round(st, i, &err);
         if (rc == KT_EFULL && (!strstr(err.text, "no space left") ||
@@ -253,8 +254,8 @@ static void damage_is_an_error(void **state)
     CHECK(kt_store_open(&st, path, KT_STORE_WRITE, why));
     CHECK(write_round(st, 0, why));
     kt_store_close(st);
-    ask(path, "UPDATE flows SET data = zeroblob(3); UPDATE points SET data = randomblob(500)", answer,
-        sizeof answer);
+    ask(path, "UPDATE flows SET data = zeroblob(3); UPDATE points SET data = randomblob(500)",
+        answer, sizeof answer);
     CHECK(kt_store_open(&st, path, KT_STORE_READ, why));
     uint64_t total;
     struct kt_store_result r;

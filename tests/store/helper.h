@@ -9,11 +9,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
+
+#include <kotare/store.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include <cmocka.h>
-#include <kotare/store.h>
 
 #define CHECK(call)                                                                                \
     do {                                                                                           \
@@ -56,8 +58,9 @@ static inline void remove_folder(char *name)
 static inline struct kt_flow_label label_of(void *ctx, unsigned label)
 {
     static const struct kt_flow_label label_text[LABELS] = {
-        {"DNS", "services", "dns-udp"}, {"TLS", "web", "tls"},  {"HTTP", "web", "http"},
-        {"SSH", "remote", "ssh"},       {"NTP", "services", "ntp"}, {"Unknown TCP", "unknown", NULL},
+        {"DNS", "services", "dns-udp"}, {"TLS", "web", "tls"},
+        {"HTTP", "web", "http"},        {"SSH", "remote", "ssh"},
+        {"NTP", "services", "ntp"},     {"Unknown TCP", "unknown", NULL},
         {"DNS", "services", "dns-tcp"},
     };
     (void)ctx;

@@ -114,8 +114,8 @@ static void the_rest_is_summed(void **state)
     fill(st);
     for (size_t top = 1; top <= STREAMS; top += 6) {
         struct kt_store_result r;
-        CHECK(kt_store_query_top(st, KT_STREAM_APP, NULL, 0, 0, 50, KT_VALUE_PACKETS, top, &r,
-                                 why));
+        CHECK(
+            kt_store_query_top(st, KT_STREAM_APP, NULL, 0, 0, 50, KT_VALUE_PACKETS, top, &r, why));
         assert_int_equal(r.n, top < STREAMS - 1 ? top + 1 : STREAMS - 1);
         assert_int_equal(r.rest, top < STREAMS - 1);
         if (r.rest)
@@ -198,7 +198,8 @@ static int keep_events(void *ctx, const struct kt_event *e)
 {
     struct kt_buf *b = ctx;
     kt_buf_printf(b, "%d %s %s %s %s %s|", (int)e->id, e->kind, e->title,
-                  e->causes ? e->causes : "-", e->filter ? e->filter : "-", e->ended ? "over" : "on");
+                  e->causes ? e->causes : "-", e->filter ? e->filter : "-",
+                  e->ended ? "over" : "on");
     return 0;
 }
 
@@ -207,7 +208,8 @@ static void events_are_replaced_by_id(void **state)
     (void)state;
     struct kt_store *st = fresh();
     struct kt_event a = {.began = 50, .noticed = 60, .kind = "surge", .title = "More"};
-    struct kt_event b = {.began = 10, .noticed = 20, .ended = 30, .kind = "scan", .title = "x'); --"};
+    struct kt_event b = {
+        .began = 10, .noticed = 20, .ended = 30, .kind = "scan", .title = "x'); --"};
     CHECK(kt_store_put_event(st, &a, why));
     CHECK(kt_store_put_event(st, &b, why));
     assert_int_not_equal(a.id, b.id);
@@ -236,8 +238,10 @@ static void events_are_replaced_by_id(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sums_are_equal),          cmocka_unit_test(the_rest_is_summed),
-        cmocka_unit_test(extreme_values),          cmocka_unit_test(an_empty_store_is_empty),
+        cmocka_unit_test(sums_are_equal),
+        cmocka_unit_test(the_rest_is_summed),
+        cmocka_unit_test(extreme_values),
+        cmocka_unit_test(an_empty_store_is_empty),
         cmocka_unit_test(events_are_replaced_by_id),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

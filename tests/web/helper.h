@@ -9,16 +9,18 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
+
 #include <cmocka.h>
+
 #include <arpa/inet.h>
 #include <kotare/web.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 static const int64_t begin = INT64_C(1700000000) * KT_SECOND;
 
@@ -61,9 +63,12 @@ static inline void fill_points(struct kt_store *st)
         struct kt_stream stream;
         int64_t value[KT_VALUES];
     } all[] = {
-        {{KT_STREAM_TOTAL, ""}, {300, 180, 60}},     {{KT_STREAM_APP, "DNS"}, {100, 60, 20}},
-        {{KT_STREAM_APP, "T\"LS"}, {200, 120, 40}},  {{KT_STREAM_CATEGORY, "services"}, {100, 60, 20}},
-        {{KT_STREAM_CATEGORY, "web"}, {200, 120, 40}}, {{KT_STREAM_HEALTH, "rtt"}, {500, 4, 1}},
+        {{KT_STREAM_TOTAL, ""}, {300, 180, 60}},
+        {{KT_STREAM_APP, "DNS"}, {100, 60, 20}},
+        {{KT_STREAM_APP, "T\"LS"}, {200, 120, 40}},
+        {{KT_STREAM_CATEGORY, "services"}, {100, 60, 20}},
+        {{KT_STREAM_CATEGORY, "web"}, {200, 120, 40}},
+        {{KT_STREAM_HEALTH, "rtt"}, {500, 4, 1}},
         {{KT_STREAM_HEALTH, "refused"}, {3, 4, 0}},
     };
     MUST(kt_store_put_meta(st, "interval_ns", "1000000000", why));
