@@ -220,6 +220,14 @@ void kt_json_null(struct kt_json *j);
 /* Is this JSON (RFC 8259, in UTF-8, at most 64 deep)? For what somebody else wrote. */
 bool kt_json_valid(const char *text, size_t len);
 
+/* A key and its value in one go. */
+void kt_json_put_str(struct kt_json *j, const char *key, const char *text);
+void kt_json_put_u64(struct kt_json *j, const char *key, uint64_t v);
+/* As a string: moments in nanoseconds do not fit the 53 bits that many readers keep of a number. */
+void kt_json_put_big(struct kt_json *j, const char *key, int64_t v); /* key NULL: in an array */
+/* JSON that somebody else wrote. */
+void kt_json_put_raw(struct kt_json *j, const char *key, const char *json);
+
 /* ---- hashing ------------------------------------------------------------------------------ */
 
 /* Mixes two words into one by a 64 x 64 -> 128 bit multiplication (the folded multiply of

@@ -143,6 +143,9 @@ static inline uint32_t kt_payload_captured(const struct kt_packet *p)
     return here < p->payload_len ? here : p->payload_len;
 }
 
+/* Can packets of this link type (a number as in pcap files) be decoded? */
+bool kt_link_known(unsigned link);
+
 /* Decodes in place; safe on any bytes. A packet without IP keeps key.ip == 0. */
 void kt_decode(struct kt_packet *p);
 /* The same without the hash, for who needs no flows. */

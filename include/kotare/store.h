@@ -77,12 +77,17 @@ struct kt_event {
     char *streams;                 /* JSON array of {"kind","name"}; malloc */
 };
 void kt_event_fini(struct kt_event *event);
+/* Its fields but the id, within an object that the caller opens: those of docs/api.md. */
+void kt_event_json(struct kt_json *j, const struct kt_event *event);
 /* Inserts, or replaces the event with this id. */
 KT_MUST_USE int kt_store_put_event(struct kt_store *st, struct kt_event *event,
                                    struct kt_error *err);
 /* A key with a text: "input", "interval_ns", "first_ns", …: what the run was. */
 KT_MUST_USE int kt_store_put_meta(struct kt_store *st, const char *key, const char *value,
                                   struct kt_error *err);
+/* Says how long the intervals of the points are. KT_EINVAL: those that are there are longer or
+ * shorter, and one file holds one length only. */
+KT_MUST_USE int kt_store_set_interval(struct kt_store *st, int64_t ns, struct kt_error *err);
 /* Makes all of the above durable. */
 KT_MUST_USE int kt_store_commit(struct kt_store *st, struct kt_error *err);
 
@@ -133,6 +138,8 @@ struct kt_stored_flow {
     const char *app, *category, *rule;
     char proto[16]; /* kt_proto_text() of it */
 };
+/* Its fields, within an object that the caller opens: those of docs/api.md. */
+void kt_stored_flow_json(struct kt_json *j, const struct kt_stored_flow *flow);
 /* The names a flow filter may use, and how to load them from a struct kt_stored_flow. */
 extern const struct kt_expr_env kt_flow_env;
 void kt_flow_load(const void *stored_flow, unsigned field, struct kt_expr_value *value);

@@ -69,7 +69,7 @@ struct kt_source_options {
     unsigned stream;    /* live: which of them this source is */
     int fanout;         /* live: the group's id, the same for all of its rings */
     unsigned snaplen;   /* live: bytes kept a packet, 0: all */
-    const char *filter; /* live: a BPF expression, may be NULL */
+    const char *filter; /* a BPF expression (pcap-filter(7)), may be NULL */
 };
 
 enum kt_source_flag {
@@ -106,6 +106,8 @@ KT_MUST_USE int kt_source_read(struct kt_source *src, struct kt_batch *batch, st
 void kt_source_stats(const struct kt_source *src, struct kt_trace_stats *stats);
 /* Would this URI open a live device? */
 bool kt_source_is_live(const struct kt_registry *registry, const char *uri);
+/* Bytes of the file that a URI names, packed as it is; 0: no regular file. */
+uint64_t kt_source_size(const struct kt_registry *registry, const char *uri);
 unsigned kt_source_flags(const struct kt_source *src);
 const char *kt_source_name(const struct kt_source *src);   /* the URI as given */
 const char *kt_source_format(const struct kt_source *src); /* the scheme that was found */

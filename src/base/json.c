@@ -224,3 +224,31 @@ bool kt_json_valid(const char *text, size_t len)
     spaces(&c);
     return ok && !c.bad && c.at == c.end;
 }
+
+void kt_json_put_str(struct kt_json *j, const char *key, const char *text)
+{
+    kt_json_key(j, key);
+    kt_json_str(j, text);
+}
+
+void kt_json_put_u64(struct kt_json *j, const char *key, uint64_t v)
+{
+    kt_json_key(j, key);
+    kt_json_u64(j, v);
+}
+
+void kt_json_put_big(struct kt_json *j, const char *key, int64_t v)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%" PRId64, v);
+    if (key)
+        kt_json_key(j, key);
+    kt_json_str(j, text);
+}
+
+void kt_json_put_raw(struct kt_json *j, const char *key, const char *json)
+{
+    kt_json_key(j, key);
+    kt_buf_str(j->out, json);
+    j->after_key = false;
+}

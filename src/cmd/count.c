@@ -26,13 +26,14 @@ static void add(struct count *c, const struct kt_packet *p)
         c->other++;
 }
 
-static int count_input(const char *input, struct count *c)
+static int count_input(const char *input, const char *filter, struct count *c)
 {
     struct kt_error err = {0};
     struct kt_source *src;
     struct kt_packet packets[KT_BATCH];
     struct kt_batch batch = {.packet = packets};
-    int rc = kt_source_open(&src, kt_builtin_registry(), input, NULL, &err);
+    const struct kt_source_options opt = {.filter = filter};
+    int rc = kt_source_open(&src, kt_builtin_registry(), input, &opt, &err);
     if (rc == KT_OK) {
         while ((rc = kt_source_read(src, &batch, &err)) == KT_OK) {
             c->packets += batch.n;
@@ -52,21 +53,25 @@ static int count_input(const char *input, struct count *c)
 int kt_cmd_count(int argc, char **argv)
 {
     bool json = false;
-    const struct kt_option options[] = {{"json", KT_OPTION_FLAG, &json, NULL, "one JSON object"},
-                                        {0}};
+    const char *filter = NULL;
+    const struct kt_option options[] = {
+        {"filter", KT_OPTION_TEXT, &filter, "BPF", "which packets (pcap-filter(7))"},
+        {"json", KT_OPTION_FLAG, &json, NULL, "one JSON object"},
+        {0}};
     struct kt_error err = {0};
     int n = kt_options_parse(options, argc, argv, &err);
     if (n <= 0) {
         if (err.code)
             fprintf(stderr, "kotare count: %s\n", err.text);
         else
-            kt_options_help(options, "count INPUT… [--json]", "Reads, decodes and counts packets.");
+            kt_options_help(options, "count INPUT… [OPTIONS]",
+                            "Reads, decodes and counts packets.");
         return n != KT_ENOTFOUND;
     }
     struct count c = {0};
     int code = 0;
     for (int i = 1; i <= n; i++) {
-        int rc = count_input(argv[i], &c);
+        int rc = count_input(argv[i], filter, &c);
         code = code ? code : rc;
     }
     const struct {

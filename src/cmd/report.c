@@ -41,62 +41,13 @@ static void end(struct kt_watch *w, struct kt_json *j)
         puts(w->line.data);
 }
 
-static void text(struct kt_json *j, const char *key, const char *value)
-{
-    kt_json_key(j, key);
-    kt_json_str(j, value);
-}
-
-static void number(struct kt_json *j, const char *key, uint64_t value)
-{
-    kt_json_key(j, key);
-    kt_json_u64(j, value);
-}
-
-/* Nanoseconds do not fit a double: moments are strings, as in the HTTP API. */
-static void moment(struct kt_json *j, const char *key, int64_t ns)
-{
-    char buf[24];
-    snprintf(buf, sizeof buf, "%lld", (long long)ns);
-    text(j, key, buf);
-}
-
 void kt_report_flow(struct kt_watch *w, const struct kt_flow_record *r)
 {
     const struct kt_label *label = kt_rules_label(w->rules, r->verdict.label);
-    char addr[KT_ADDR_TEXT], proto[16];
+    const struct kt_stored_flow flow = {
+        .record = *r, .app = label->name, .category = label->category, .rule = label->id};
     struct kt_json j = begin(w, "flow");
-    number(&j, "id", r->id);
-    moment(&j, "start", r->first);
-    moment(&j, "end", r->last);
-    text(&j, "proto", kt_proto_text(r->key.proto, proto));
-    text(&j, "client", kt_addr_text(r->key.addr[0], r->key.ip, addr));
-    number(&j, "client_port", r->key.port[0]);
-    text(&j, "server", kt_addr_text(r->key.addr[1], r->key.ip, addr));
-    number(&j, "server_port", r->key.port[1]);
-    text(&j, "app", label->name);
-    text(&j, "category", label->category);
-    text(&j, "rule", label->id);
-    number(&j, "confidence", r->verdict.confidence);
-    if (r->name_len) {
-        kt_json_key(&j, "name");
-        kt_json_strn(&j, r->name, r->name_len);
-    }
-    if (r->seen.announced) {
-        kt_json_key(&j, "announced_by");
-        kt_json_open(&j, '{');
-        number(&j, "packet", r->announcer.packet);
-        if (r->announcer.flow != KT_FLOW_NONE)
-            number(&j, "flow", r->announcer.flow);
-        kt_json_close(&j, '}');
-    }
-    number(&j, "packets_up", r->packets[0]);
-    number(&j, "packets_down", r->packets[1]);
-    number(&j, "bytes_up", r->bytes[0]);
-    number(&j, "bytes_down", r->bytes[1]);
-    number(&j, "rtt_us", r->rtt_us);
-    number(&j, "retransmits", (uint64_t)r->retransmits[0] + r->retransmits[1]);
-    text(&j, "end_reason", kt_flow_end_text(r->end));
+    kt_stored_flow_json(&j, &flow);
     end(w, &j);
 }
 
@@ -168,11 +119,13 @@ static void people(struct kt_watch *w, const struct row *app, size_t apps,
     uint64_t all = kt_count_get(&w->stats.bytes);
     char a[KT_TIME_TEXT], b[KT_TIME_TEXT], bytes[KT_SIZE_TEXT], packets[KT_SIZE_TEXT],
         flows[KT_SIZE_TEXT];
-    printf("%s packets, %s, %s flows; unknown %.1f %% of bytes\n%s to %s\n",
+    printf("%s packets, %s, %s flows; unknown %.1f %% of bytes\n",
            kt_count_text(kt_count_get(&w->stats.packets), packets), kt_bytes_text(all, bytes),
-           kt_count_text(w->flows, flows), all ? 100.0 * (double)unknown_bytes(w) / (double)all : 0,
-           kt_time_text((int64_t)kt_count_get(&w->stats.first), 3, a),
-           kt_time_text((int64_t)kt_count_get(&w->stats.last), 3, b));
+           kt_count_text(w->flows, flows),
+           all ? 100.0 * (double)unknown_bytes(w) / (double)all : 0);
+    if (kt_count_get(&w->stats.packets))
+        printf("%s to %s\n", kt_time_text((int64_t)kt_count_get(&w->stats.first), 3, a),
+               kt_time_text((int64_t)kt_count_get(&w->stats.last), 3, b));
     if (kt_count_get(&w->stats.lost))
         printf("%llu packets were lost before they could be read\n",
                (unsigned long long)kt_count_get(&w->stats.lost));
@@ -195,59 +148,40 @@ static void machines(struct kt_watch *w, const struct row *app, size_t apps,
     for (size_t i = 0; i < apps + categories; i++) {
         const struct row *r = i < apps ? &app[i] : &category[i - apps];
         j = begin(w, i < apps ? "application" : "category");
-        text(&j, "name", r->name);
+        kt_json_put_str(&j, "name", r->name);
         if (i < apps)
-            text(&j, "category", r->category);
-        number(&j, "bytes", r->t.bytes);
-        number(&j, "packets", r->t.packets);
-        number(&j, "flows", r->t.flows);
+            kt_json_put_str(&j, "category", r->category);
+        kt_json_put_u64(&j, "bytes", r->t.bytes);
+        kt_json_put_u64(&j, "packets", r->t.packets);
+        kt_json_put_u64(&j, "flows", r->t.flows);
         end(w, &j);
     }
     for (size_t i = 0; i < w->event_count; i++) {
         const struct kt_event *e = &w->events[i];
         j = begin(w, "event");
-        number(&j, "id", i + 1);
-        text(&j, "kind", e->kind);
-        text(&j, "title", e->title);
-        moment(&j, "began", e->began);
-        moment(&j, "noticed", e->noticed);
-        kt_json_key(&j, "ended");
-        if (e->ended) {
-            char buf[24];
-            snprintf(buf, sizeof buf, "%lld", (long long)e->ended);
-            kt_json_str(&j, buf);
-        } else {
-            kt_json_null(&j);
-        }
-        kt_json_key(&j, "confidence");
-        kt_json_f64(&j, e->confidence);
-        kt_json_key(&j, "severity");
-        kt_json_f64(&j, e->severity);
-        text(&j, "filter", e->filter);
-        /* the detector wrote JSON itself */
-        kt_json_key(&j, "causes");
-        kt_buf_str(&w->line, e->causes ? e->causes : "[]");
+        kt_json_put_u64(&j, "id", i + 1);
+        kt_event_json(&j, e);
         end(w, &j);
     }
     j = begin(w, "summary");
-    number(&j, "packets", kt_count_get(&w->stats.packets));
-    number(&j, "bytes", kt_count_get(&w->stats.bytes));
-    number(&j, "flows", w->flows);
-    number(&j, "unknown_bytes", unknown_bytes(w));
-    number(&j, "not_ip", kt_count_get(&w->stats.not_ip));
-    number(&j, "malformed", kt_count_get(&w->stats.malformed));
-    number(&j, "lost", kt_count_get(&w->stats.lost));
-    number(&j, "evicted", w->evicted);
+    kt_json_put_u64(&j, "packets", kt_count_get(&w->stats.packets));
+    kt_json_put_u64(&j, "bytes", kt_count_get(&w->stats.bytes));
+    kt_json_put_u64(&j, "flows", w->flows);
+    kt_json_put_u64(&j, "unknown_bytes", unknown_bytes(w));
+    kt_json_put_u64(&j, "not_ip", kt_count_get(&w->stats.not_ip));
+    kt_json_put_u64(&j, "malformed", kt_count_get(&w->stats.malformed));
+    kt_json_put_u64(&j, "lost", kt_count_get(&w->stats.lost));
+    kt_json_put_u64(&j, "evicted", w->evicted);
     if (w->expect) {
         struct kt_expect_stats e = kt_expect_stats(w->expect);
-        number(&j, "announced", e.announced);
-        number(&j, "announced_met", e.met);
-        number(&j, "announced_forgotten", e.forgotten);
+        kt_json_put_u64(&j, "announced", e.announced);
+        kt_json_put_u64(&j, "announced_met", e.met);
+        kt_json_put_u64(&j, "announced_forgotten", e.forgotten);
     }
-    moment(&j, "first", (int64_t)kt_count_get(&w->stats.first));
-    moment(&j, "last", (int64_t)kt_count_get(&w->stats.last));
+    kt_json_put_big(&j, "first", (int64_t)kt_count_get(&w->stats.first));
+    kt_json_put_big(&j, "last", (int64_t)kt_count_get(&w->stats.last));
     if (w->warning[0])
-        text(&j, "warning", w->warning);
+        kt_json_put_str(&j, "warning", w->warning);
     end(w, &j);
 }
 

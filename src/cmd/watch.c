@@ -214,10 +214,23 @@ static const char *category(void *ctx, const char *app)
     return "";
 }
 
+/* The inputs of this run, a line each. */
+static int put_inputs(struct kt_watch *w, struct kt_error *err)
+{
+    struct kt_buf names = {0};
+    for (unsigned i = 0; i < w->pipeline.input_count; i++)
+        kt_buf_printf(&names, "%s%s", i ? "\n" : "", w->pipeline.inputs[i]);
+    int rc = names.failed ? kt_fail(err, KT_ENOMEM, 0, "no memory for the names of the inputs")
+                          : kt_store_put_meta(w->store, "input", names.data, err);
+    kt_buf_free(&names);
+    return rc;
+}
+
 static int start(struct kt_watch *w)
 {
     struct kt_error *err = &w->fault;
-    int rc = kt_rules_load_builtin(&w->rules, err);
+    int rc = w->rules_path ? kt_rules_load(&w->rules, w->rules_path, err)
+                           : kt_rules_load_builtin(&w->rules, err);
     if (rc == KT_OK && kt_rules_announce(w->rules))
         rc = kt_expect_new(&w->expect, w->rules, err);
     if (rc == KT_OK)
@@ -233,12 +246,10 @@ static int start(struct kt_watch *w)
                                                          .flows = on_flows,
                                                          .ctx = w},
                             err);
-    char interval[24];
-    snprintf(interval, sizeof interval, "%lld", (long long)w->pipeline.interval);
     if (rc == KT_OK)
-        rc = kt_store_put_meta(w->store, "interval_ns", interval, err);
+        rc = kt_store_set_interval(w->store, w->pipeline.interval, err);
     if (rc == KT_OK)
-        rc = kt_store_put_meta(w->store, "input", w->pipeline.inputs[0], err);
+        rc = put_inputs(w, err);
     if (rc == KT_OK)
         rc = kt_store_commit(w->store, err);
     if (rc == KT_OK && !w->once) {
@@ -310,7 +321,8 @@ int kt_cmd_watch(int argc, char **argv)
         {"listen", KT_OPTION_TEXT, &w.listen, "ADDR:PORT", "where the page is (127.0.0.1:8470)"},
         {"workers", KT_OPTION_NUMBER, &workers, "N", "threads that work on packets (1)"},
         {"interval", KT_OPTION_NUMBER, &seconds, "SECONDS", "length of an interval (1)"},
-        {"filter", KT_OPTION_TEXT, &w.pipeline.filter, "BPF", "live: which packets to capture"},
+        {"filter", KT_OPTION_TEXT, &w.pipeline.filter, "BPF", "which packets (pcap-filter(7))"},
+        {"rules", KT_OPTION_TEXT, &w.rules_path, "PATH", "protocol rules instead of the built-in"},
         {"once", KT_OPTION_FLAG, &w.once, NULL, "end after the summary; no page"},
         {"json", KT_OPTION_FLAG, &w.json, NULL, "one JSON object a line, each with a type"},
         {0}};

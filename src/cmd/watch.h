@@ -15,7 +15,7 @@
 struct kt_watch {
     /* what was asked for */
     struct kt_pipeline_options pipeline;
-    const char *store_path, *listen;
+    const char *store_path, *listen, *rules_path;
     bool once, json, quiet;
     /* the rooms */
     struct kt_rules *rules;

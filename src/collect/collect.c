@@ -24,6 +24,8 @@ struct kt_collect {
     struct announcers *announcers;
     const struct kt_flow_record **order;
     size_t order_cap;
+    struct kt_relabel *relabels; /* of all workers */
+    size_t relabels_cap;
     struct kt_flow_record flows[FLOWS_AT_ONCE];
     size_t flows_n;
 };
@@ -68,6 +70,7 @@ void kt_collect_free(struct kt_collect *c)
     free(c->points);
     free(c->order);
     free(c->announcers);
+    free(c->relabels);
     free(c);
 }
 
@@ -316,6 +319,48 @@ static int rest_flows(struct kt_collect *c, struct kt_harvest *const *h, unsigne
 
 /* ---- a tick ---- */
 
+static int by_interval(const void *a, const void *b)
+{
+    const struct kt_relabel *x = a, *y = b;
+    if (x->interval != y->interval)
+        return x->interval < y->interval ? -1 : 1;
+    if (x->from != y->from)
+        return x->from < y->from ? -1 : 1;
+    return x->to < y->to ? -1 : x->to > y->to;
+}
+
+/* In an order that does not tell how many workers there were; equal ones become one. */
+static int relabels(struct kt_collect *c, struct kt_harvest *const *h, unsigned n,
+                    struct kt_error *err)
+{
+    size_t all = 0;
+    for (unsigned w = 0; w < n; w++)
+        all += h[w]->relabels;
+    void *array = c->relabels;
+    if (all == 0)
+        return KT_OK;
+    if (!reserve(&array, all, &c->relabels_cap, sizeof *c->relabels))
+        return kt_fail(err, KT_ENOMEM, 0, "no memory for relabels");
+    c->relabels = array;
+    all = 0;
+    for (unsigned w = 0; w < n; w++) {
+        memcpy(c->relabels + all, h[w]->relabel, h[w]->relabels * sizeof *c->relabels);
+        all += h[w]->relabels;
+    }
+    qsort(c->relabels, all, sizeof *c->relabels, by_interval);
+    int rc = KT_OK;
+    for (size_t i = 0; i < all && rc == KT_OK;) {
+        struct kt_relabel sum = c->relabels[i++];
+        for (; i < all && by_interval(&sum, &c->relabels[i]) == 0; i++) {
+            sum.bytes += c->relabels[i].bytes;
+            sum.packets += c->relabels[i].packets;
+            sum.flows += c->relabels[i].flows;
+        }
+        rc = move(c, &sum, err);
+    }
+    return rc;
+}
+
 int kt_collect_take(struct kt_collect *c, int64_t start, int64_t length, bool closes,
                     struct kt_harvest *const *h, unsigned n, struct kt_error *err)
 {
@@ -327,9 +372,8 @@ int kt_collect_take(struct kt_collect *c, int64_t start, int64_t length, bool cl
             return kt_fail(err, KT_ENOMEM, 0, "no memory for slices");
         rc = close_interval(c, start, length, slices, count, err);
     }
-    for (unsigned w = 0; w < n; w++)
-        for (size_t i = 0; i < h[w]->relabels && rc == KT_OK; i++)
-            rc = move(c, &h[w]->relabel[i], err);
+    if (rc == KT_OK)
+        rc = relabels(c, h, n, err);
     for (unsigned w = 0; w < n && rc == KT_OK; w++)
         rc = kt_announcers_put(&c->announcers, h[w]->announcer, h[w]->announcers);
     if (rc == KT_OK)

@@ -23,8 +23,10 @@ int kt_activity_init(struct kt_detect *d)
 void kt_activity_fini(struct kt_detect *d)
 {
     kt_recent_fini(&d->activity.talks);
-    for (int i = 0; i < KT_LAG; i++)
+    for (int i = 0; i < KT_LAG; i++) {
         free(d->activity.ring[i].act);
+        d->activity.ring[i] = (struct kt_acts){0};
+    }
 }
 
 struct kt_acts *kt_activity_now(struct kt_detect *d)

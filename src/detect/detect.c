@@ -28,15 +28,39 @@ int kt_detect_new(struct kt_detect **out, const struct kt_detect_options *opt, s
     return KT_OK;
 }
 
+/* Time has jumped: what was learnt before says nothing of what comes. */
+static int begin_anew(struct kt_detect *d)
+{
+    int rc = kt_fuse_end(d);
+    kt_fuse_forget(d);
+    kt_activity_fini(d);
+    d->now = d->accepted = 0;
+    d->weight = 0;
+    d->accepting = false;
+    d->block = 0;
+    if (rc == KT_OK)
+        rc = kt_activity_init(d);
+    for (int i = 0; i < KT_DETECTORS; i++) {
+        detectors[i]->fini(d->state[i]);
+        d->state[i] = NULL;
+    }
+    for (int i = 0; rc == KT_OK && i < KT_DETECTORS; i++)
+        rc = detectors[i]->init(d, &d->state[i]);
+    return rc;
+}
+
 int kt_detect_step(struct kt_detect *d, const struct kt_interval *interval, kt_event_fn *fn,
                    void *ctx)
 {
     d->fn = fn;
     d->ctx = ctx;
+    bool gap = d->length && interval->start != d->start + d->length;
+    int rc = gap ? begin_anew(d) : KT_OK;
     d->iv = interval;
     d->start = interval->start;
     d->length = interval->length > 0 ? interval->length : KT_SECOND;
-    int rc = kt_activity_step(d, interval);
+    if (rc == KT_OK)
+        rc = kt_activity_step(d, interval);
     for (int i = 0; rc == KT_OK && i < KT_DETECTORS; i++)
         rc = detectors[i]->step(d, d->state[i]);
     if (rc == KT_OK)
@@ -60,11 +84,7 @@ void kt_detect_free(struct kt_detect *d)
     for (int i = 0; i < KT_DETECTORS; i++)
         if (d->state[i])
             detectors[i]->fini(d->state[i]);
-    for (unsigned i = 0; i < d->incidents; i++) {
-        free(d->incident[i].causes);
-        free(d->incident[i].filter);
-        free(d->incident[i].stream_text);
-    }
+    kt_fuse_forget(d);
     kt_activity_fini(d);
     free(d);
 }

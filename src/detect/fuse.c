@@ -122,10 +122,8 @@ static const char *kind_of(const struct kt_incident *in)
         return in->best.strength >= in->loss.strength ? "latency" : "loss";
     case KT_C_SURGE:
         return "surge";
-    case KT_C_DROP:
-        return "drop";
     default:
-        return "new";
+        return "drop";
     }
 }
 
@@ -318,4 +316,10 @@ int kt_fuse_end(struct kt_detect *d)
             return rc;
     }
     return KT_OK;
+}
+
+void kt_fuse_forget(struct kt_detect *d)
+{
+    while (d->incidents)
+        drop_incident(d, d->incidents - 1);
 }

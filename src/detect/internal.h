@@ -159,7 +159,7 @@ void kt_activity_taint(struct kt_detect *d, int64_t began);
 
 /* ---- fuse.c: signals become incidents -------------------------------------------------------- */
 
-enum kt_class { KT_C_SCAN, KT_C_OUTAGE, KT_C_PATH, KT_C_SURGE, KT_C_DROP, KT_C_NEW };
+enum kt_class { KT_C_SCAN, KT_C_OUTAGE, KT_C_PATH, KT_C_SURGE, KT_C_DROP };
 
 enum { KT_BY_LEVEL = 1, KT_BY_LATENCY = 2, KT_BY_LOSS = 4, KT_BY_SLICES = 8 };
 
@@ -203,6 +203,7 @@ struct kt_incident {
 
 int kt_fuse_raise(struct kt_detect *d, const struct kt_signal *s);
 int kt_fuse_step(struct kt_detect *d);
+void kt_fuse_forget(struct kt_detect *d); /* all incidents; nothing is told */
 int kt_fuse_end(struct kt_detect *d);
 /* Is an incident of this class on, or ended no longer than `after` intervals ago? */
 struct kt_incident *kt_fuse_recent(struct kt_detect *d, enum kt_class class, unsigned after);

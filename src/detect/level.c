@@ -22,8 +22,8 @@ static const double least[MEASURES] = {25000, 40, 8};
 
 #define LOW 0.3 /* a drop goes below so much of the lowest level held before */
 
-/* What a stream must always have held, per interval, to be able to drop. */
-static const float steady[MEASURES] = {0, 20, 3};
+/* What a stream must always have held, per second, to be able to drop. */
+static const double steady[MEASURES] = {0, 20, 3};
 
 struct level {
     float recent[RECENT];
@@ -230,8 +230,9 @@ static int surge(struct kt_detect *d, struct levels *ls, struct level *l, const 
 static bool falls(struct kt_detect *d, const struct levels *ls, struct level *l,
                   const struct window *w, int m, float low)
 {
-    if (m == KT_M_BYTES || d->accepted < 2 * KT_WARM_UP || low < steady[m] ||
-        w->low10 >= LOW * low || mean(d, l) < 0.1 * ls->total_mean[m])
+    if (m == KT_M_BYTES || d->accepted < 2 * KT_WARM_UP ||
+        low < steady[m] * (double)d->length / KT_SECOND || w->low10 >= LOW * low ||
+        mean(d, l) < 0.1 * ls->total_mean[m])
         return false;
     unsigned back = 0;
     while (back + 1 < RECENT && back < d->now && l->recent[(d->now - back - 1) % RECENT] < low / 2)

@@ -23,7 +23,7 @@ struct server {
     } key;
     uint64_t touched;                            /* number of the interval + 1 */
     uint32_t answered, failed, refused, clients; /* in that interval */
-    float good, bad;                             /* intervals with answers, with failures only */
+    float good, bad; /* intervals with answers; runs of intervals with failures only */
     uint64_t last_good;
     uint32_t row; /* intervals in a row with failures only */
     uint32_t requests, most_clients;

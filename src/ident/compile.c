@@ -176,9 +176,9 @@ static const struct kt_expr *shape_named(void *ctx, const char *name, size_t len
 static int collect(struct compiler *c, struct rule *r)
 {
     static const char *const reserved[] = {
-        "any",    "silent", "both", "either", "and",      "or",     "not", "in",  "bytes",
-        "text",   "at",     "when", "pair",   "with",     "peer",   "len", "ip4", "server",
-        "client", "port",   "true", "false",  "contains", "starts", "ends"};
+        "any",    "silent", "both", "either", "and",    "or",       "not",    "in",  "bytes",
+        "text",   "at",     "when", "pair",   "with",   "peer",     "len",    "ip4", "server",
+        "client", "port",   "true", "false",  "midway", "contains", "starts", "ends"};
     struct rule_shape **end = &r->shapes;
     for (unsigned i = 0; i < r->n_lines; i++) {
         const struct rule_line *l = &r->lines[i];

@@ -378,7 +378,9 @@ static double evidence(const struct index *x, unsigned column, unsigned side)
             bits++;
         sum += bits;
     }
-    uint64_t beyond = kt_expr_reads_bytes(e, FIELD_PAYLOAD) >> BYTES_INDEXED;
+    uint64_t beyond = kt_expr_reads_bytes(e, FIELD_PAYLOAD);
+    for (unsigned i = 0; i < BYTES_INDEXED; i++)
+        beyond &= ~(UINT64_C(1) << x->at[i]);
     return sum + 4.0 * __builtin_popcountll(beyond);
 }
 

@@ -145,3 +145,28 @@ uint16_t kt_walk_link(struct kt_walk *w, unsigned link)
         return 0;
     }
 }
+
+bool kt_link_known(unsigned link)
+{
+    switch (link) {
+    case KT_LINK_NULL:
+    case KT_LINK_ETHERNET:
+    case KT_LINK_PPP:
+    case KT_LINK_RAW_BSD:
+    case KT_LINK_RAW_OPENBSD:
+    case KT_LINK_PPP_SERIAL:
+    case KT_LINK_PPP_ETHER:
+    case KT_LINK_RAW:
+    case KT_LINK_CHDLC:
+    case KT_LINK_IEEE80211:
+    case KT_LINK_LOOP:
+    case KT_LINK_LINUX_SLL:
+    case KT_LINK_RADIOTAP:
+    case KT_LINK_IPV4:
+    case KT_LINK_IPV6:
+    case KT_LINK_LINUX_SLL2:
+        return true;
+    default:
+        return false;
+    }
+}

@@ -39,6 +39,7 @@ static int open_next(struct kt_feed *f)
             return KT_END;
         struct kt_error err = {0};
         const char *uri = f->opt->inputs[f->next_input++];
+        f->source.filter = f->opt->filter;
         int rc = kt_source_open(&f->src, f->opt->registry, uri, &f->source, &err);
         if (rc < 0) {
             if (!err.code)

@@ -64,10 +64,8 @@ int kt_run_inline(struct kt_run *r, struct kt_error *err)
 static uint64_t total_size(const struct kt_pipeline_options *o)
 {
     uint64_t sum = 0;
-    struct stat st;
     for (unsigned i = 0; i < o->input_count; i++)
-        if (stat(o->inputs[i], &st) == 0 && S_ISREG(st.st_mode))
-            sum += (uint64_t)st.st_size;
+        sum += kt_source_size(o->registry, o->inputs[i]);
     return sum;
 }
 

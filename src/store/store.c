@@ -306,6 +306,19 @@ int64_t kt_store_interval(struct kt_store *st)
     return ns < 1 || ns > 86400 * KT_SECOND ? KT_SECOND : ns;
 }
 
+int kt_store_set_interval(struct kt_store *st, int64_t ns, struct kt_error *err)
+{
+    char text[32];
+    bool known = kt_store_get_meta(st, "interval_ns", text, sizeof text) == KT_OK;
+    if (known && kt_store_interval(st) != ns)
+        return kt_fail(err, KT_EINVAL, 0,
+                       "%s: it holds intervals of %lld s: give --interval %lld, or another file",
+                       st->path, (long long)(kt_store_interval(st) / KT_SECOND),
+                       (long long)(kt_store_interval(st) / KT_SECOND));
+    snprintf(text, sizeof text, "%lld", (long long)ns);
+    return known ? KT_OK : kt_store_put_meta(st, "interval_ns", text, err);
+}
+
 /* Remembers what kind stream `id` is. */
 static int learn_stream(struct kt_store *st, uint32_t id, unsigned kind)
 {

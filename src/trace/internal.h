@@ -5,9 +5,6 @@
 #include <kotare/io.h>
 #include <kotare/trace.h>
 
-/* Can packets of this link type be decoded? */
-bool kt_link_known(unsigned link);
-
 /* ---- pool.c: blocks of memory that packets lie in ---- */
 
 #define KT_BLOCK_SIZE ((size_t)256 << 10)
@@ -58,14 +55,24 @@ static inline uint64_t kt_window_offset(const struct kt_window *w)
     return w->offset + w->at;
 }
 
+/* ---- filter.c: BPF over files, one program a link type ---- */
+
+struct kt_filter;
+struct kt_source;
+int kt_filter_new(struct kt_source *s, const char *expression, struct kt_error *err);
+/* Keeps the packets that match. KT_EINVAL: the expression makes no sense on a link type. */
+int kt_filter_batch(struct kt_source *s, struct kt_batch *batch, struct kt_error *err);
+void kt_filter_free(struct kt_filter *f);
+
 struct kt_source {
     const struct kt_source_ops *ops;
     char name[512];           /* the URI as given */
     struct kt_reader *reader; /* files: opened by the core, which looked for the format */
     struct kt_window window;  /* files: stands at the first byte when the format is opened */
     uint64_t seq;
-    uint64_t received;
-    void *own; /* the format's */
+    uint64_t received, filtered;
+    struct kt_filter *filter; /* files: may be NULL */
+    void *own;                /* the format's */
 };
 
 /* A packet longer than this is a fault of the file: the largest frame of any kernel with

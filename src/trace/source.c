@@ -3,32 +3,8 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
-
-bool kt_link_known(unsigned link)
-{
-    switch (link) {
-    case KT_LINK_NULL:
-    case KT_LINK_ETHERNET:
-    case KT_LINK_PPP:
-    case KT_LINK_RAW_BSD:
-    case KT_LINK_RAW_OPENBSD:
-    case KT_LINK_PPP_SERIAL:
-    case KT_LINK_PPP_ETHER:
-    case KT_LINK_RAW:
-    case KT_LINK_CHDLC:
-    case KT_LINK_IEEE80211:
-    case KT_LINK_LOOP:
-    case KT_LINK_LINUX_SLL:
-    case KT_LINK_RADIOTAP:
-    case KT_LINK_IPV4:
-    case KT_LINK_IPV6:
-    case KT_LINK_LINUX_SLL2:
-        return true;
-    default:
-        return false;
-    }
-}
 
 /* The plug-in that a URI's scheme names; *what is what follows the colon. */
 static const struct kt_source_ops *by_scheme(const struct kt_registry *registry, const char *uri,
@@ -67,6 +43,14 @@ bool kt_source_is_live(const struct kt_registry *registry, const char *uri)
     if (o)
         return o->flags & KT_SOURCE_LIVE;
     return live_ops(registry) && is_interface(uri);
+}
+
+uint64_t kt_source_size(const struct kt_registry *registry, const char *uri)
+{
+    const char *what = uri;
+    struct stat st;
+    by_scheme(registry, uri, &what);
+    return stat(what, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
 }
 
 static const struct kt_source_ops *by_first_bytes(const struct kt_registry *registry,
@@ -123,6 +107,8 @@ int kt_source_open(struct kt_source **src, const struct kt_registry *registry, c
     opt = opt ? opt : &defaults;
     int rc = s->ops && s->ops->flags & KT_SOURCE_LIVE ? s->ops->open(s, what, opt, err)
                                                       : open_file(s, registry, what, opt, err);
+    if (rc == KT_OK && opt->filter && !(s->ops->flags & KT_SOURCE_LIVE))
+        rc = kt_filter_new(s, opt->filter, err); /* the kernel filters what is live */
     if (rc < 0) {
         kt_source_close(s);
         return rc;
@@ -136,6 +122,8 @@ int kt_source_read(struct kt_source *s, struct kt_batch *batch, struct kt_error 
     batch->n = 0;
     batch->block = NULL;
     int rc = s->ops->read(s, batch, err);
+    if (KT_UNLIKELY(s->filter != NULL) && rc == KT_OK)
+        rc = kt_filter_batch(s, batch, err);
     for (unsigned i = 0; i < batch->n; i++)
         batch->packet[i].seq = s->seq++;
     kt_count_set(&s->received, s->seq);
@@ -144,7 +132,8 @@ int kt_source_read(struct kt_source *s, struct kt_batch *batch, struct kt_error 
 
 void kt_source_stats(const struct kt_source *s, struct kt_trace_stats *stats)
 {
-    *stats = (struct kt_trace_stats){.received = kt_count_get(&s->received)};
+    *stats = (struct kt_trace_stats){.received = kt_count_get(&s->received),
+                                     .filtered = kt_count_get(&s->filtered)};
     if (s->reader)
         kt_reader_progress(s->reader, &stats->bytes_done, &stats->bytes_total);
     if (s->ops->stats)
@@ -172,6 +161,7 @@ void kt_source_close(struct kt_source *s)
         return;
     if (s->ops && s->ops->close)
         s->ops->close(s);
+    kt_filter_free(s->filter);
     kt_window_fini(&s->window);
     kt_reader_close(s->reader);
     free(s);

@@ -20,43 +20,13 @@ struct request {
 
 /* ---- writing ---- */
 
-static void text(struct kt_json *j, const char *key, const char *value)
-{
-    kt_json_key(j, key);
-    kt_json_str(j, value);
-}
-
-static void u64(struct kt_json *j, const char *key, uint64_t value)
-{
-    kt_json_key(j, key);
-    kt_json_u64(j, value);
-}
-
-/* Moments and ids do not fit a double: they are strings. */
-static void big(struct kt_json *j, const char *key, int64_t value)
-{
-    char buf[24];
-    snprintf(buf, sizeof buf, "%" PRId64, value);
-    if (key)
-        kt_json_key(j, key);
-    kt_json_str(j, buf);
-}
-
-/* JSON that somebody else wrote. */
-static void raw(struct kt_json *j, const char *key, const char *json)
-{
-    kt_json_key(j, key);
-    kt_buf_str(j->out, json && *json ? json : "[]");
-    j->after_key = false;
-}
-
 static unsigned fail(struct request *r, unsigned status, const char *code, const char *sentence)
 {
     kt_buf_clear(r->out);
     struct kt_json j = kt_json(r->out);
     kt_json_open(&j, '{');
-    text(&j, "error", sentence);
-    text(&j, "code", code);
+    kt_json_put_str(&j, "error", sentence);
+    kt_json_put_str(&j, "code", code);
     kt_json_close(&j, '}');
     return status;
 }
@@ -128,25 +98,25 @@ void kt_web_status_json(struct kt_web *w, struct kt_buf *out)
         w->opt.status(w->opt.ctx, &s);
     struct kt_json j = kt_json(out);
     kt_json_open(&j, '{');
-    text(&j, "version", KT_VERSION);
-    text(&j, "input", s.input);
+    kt_json_put_str(&j, "version", KT_VERSION);
+    kt_json_put_str(&j, "input", s.input);
     kt_json_key(&j, "live");
     kt_json_bool(&j, s.live);
     kt_json_key(&j, "done");
     kt_json_bool(&j, s.done);
-    u64(&j, "bytes_done", s.bytes_done);
-    u64(&j, "bytes_total", s.bytes_total);
-    u64(&j, "packets", s.packets);
-    u64(&j, "bytes", s.bytes);
-    u64(&j, "flows", s.flows);
-    u64(&j, "lost", s.lost);
-    u64(&j, "not_ip", s.not_ip);
-    u64(&j, "malformed", s.malformed);
-    big(&j, "first", s.first);
-    big(&j, "last", s.last);
-    u64(&j, "interval", (uint64_t)s.interval);
-    u64(&j, "workers", s.workers);
-    text(&j, "warning", s.warning);
+    kt_json_put_u64(&j, "bytes_done", s.bytes_done);
+    kt_json_put_u64(&j, "bytes_total", s.bytes_total);
+    kt_json_put_u64(&j, "packets", s.packets);
+    kt_json_put_u64(&j, "bytes", s.bytes);
+    kt_json_put_u64(&j, "flows", s.flows);
+    kt_json_put_u64(&j, "lost", s.lost);
+    kt_json_put_u64(&j, "not_ip", s.not_ip);
+    kt_json_put_u64(&j, "malformed", s.malformed);
+    kt_json_put_big(&j, "first", s.first);
+    kt_json_put_big(&j, "last", s.last);
+    kt_json_put_u64(&j, "interval", (uint64_t)s.interval);
+    kt_json_put_u64(&j, "workers", s.workers);
+    kt_json_put_str(&j, "warning", s.warning);
     kt_json_close(&j, '}');
 }
 
@@ -192,10 +162,11 @@ static void sums_json(struct request *r, struct kt_json *j, const char *key, con
         if (!v[0] && !v[1] && !v[2])
             continue;
         kt_json_open(j, '{');
-        text(j, "name", s[i].name);
+        kt_json_put_str(j, "name", s[i].name);
         if (apps)
-            text(j, "category",
-                 r->web->opt.category ? r->web->opt.category(r->web->opt.ctx, s[i].name) : "");
+            kt_json_put_str(j, "category",
+                            r->web->opt.category ? r->web->opt.category(r->web->opt.ctx, s[i].name)
+                                                 : "");
         kt_json_key(j, "bytes");
         kt_json_i64(j, v[KT_VALUE_BYTES]);
         kt_json_key(j, "packets");
@@ -224,11 +195,11 @@ static unsigned applications(struct request *r)
         struct kt_json j = kt_json(r->out);
         const int64_t *all = s[0][0].value; /* zeros when there is no stream yet */
         kt_json_open(&j, '{');
-        big(&j, "from", r->from);
-        big(&j, "to", r->to);
-        u64(&j, "bytes", (uint64_t)all[KT_VALUE_BYTES]);
-        u64(&j, "packets", (uint64_t)all[KT_VALUE_PACKETS]);
-        u64(&j, "flows", (uint64_t)all[KT_VALUE_FLOWS]);
+        kt_json_put_big(&j, "from", r->from);
+        kt_json_put_big(&j, "to", r->to);
+        kt_json_put_u64(&j, "bytes", (uint64_t)all[KT_VALUE_BYTES]);
+        kt_json_put_u64(&j, "packets", (uint64_t)all[KT_VALUE_PACKETS]);
+        kt_json_put_u64(&j, "flows", (uint64_t)all[KT_VALUE_FLOWS]);
         sums_json(r, &j, "applications", s[1], q[1].n, all[0], true);
         sums_json(r, &j, "categories", s[2], q[2].n, all[0], false);
         kt_json_close(&j, '}');
@@ -251,6 +222,11 @@ static int metric_of(const char *name)
     return strcmp(name, "flows") == 0 ? KT_VALUE_FLOWS : -1;
 }
 
+static bool is_rtt(const struct kt_store_series *s)
+{
+    return strcmp(s->stream.name, "rtt") == 0;
+}
+
 /* The value of a bin. Health is a mean over its intervals: for the round trip, those that had a
  * sample (collect counts them in the third column), and none without. */
 static void value_json(struct kt_json *j, const struct kt_store_result *q, size_t bin,
@@ -261,8 +237,7 @@ static void value_json(struct kt_json *j, const struct kt_store_result *q, size_
         kt_json_i64(j, v[metric]);
         return;
     }
-    bool sampled = strcmp(s->stream.name, "rtt") == 0;
-    int64_t over = sampled ? v[KT_VALUE_FLOWS] : q->intervals[bin];
+    int64_t over = is_rtt(s) ? v[KT_VALUE_FLOWS] : q->intervals[bin];
     if (over > 0)
         kt_json_f64(j, (double)v[KT_VALUE_BYTES] / (double)over);
     else
@@ -276,9 +251,12 @@ static void one_series(struct kt_json *j, const struct kt_store_result *q,
     for (size_t b = 0; b < q->bins; b++)
         total = plus(total, s->value[b * KT_VALUES + (unsigned)metric]);
     kt_json_open(j, '{');
-    text(j, "name", s->stream.name);
+    kt_json_put_str(j, "name", s->stream.name);
     kt_json_key(j, "total");
-    kt_json_i64(j, total);
+    if (health) /* means have no sum */
+        kt_json_null(j);
+    else
+        kt_json_i64(j, total);
     kt_json_key(j, "values");
     kt_json_open(j, '[');
     for (size_t b = 0; b < q->bins; b++) {
@@ -296,15 +274,16 @@ static void series_json(struct request *r, const struct kt_store_result *q, int 
     static const char *const unit[] = {"bytes", "packets", "flows"};
     struct kt_json j = kt_json(r->out);
     kt_json_open(&j, '{');
-    big(&j, "from", q->from);
+    kt_json_put_big(&j, "from", q->from);
     kt_json_key(&j, "step");
     kt_json_i64(&j, q->step);
-    text(&j, "unit", unit[metric]);
-    text(&j, "kind", kt_stream_kind_text((enum kt_stream_kind)kind));
+    bool health = kind == KT_STREAM_HEALTH, rtt = health && q->n == 1 && is_rtt(&q->series[0]);
+    kt_json_put_str(&j, "unit", rtt ? "microseconds" : health ? "mean" : unit[metric]);
+    kt_json_put_str(&j, "kind", kt_stream_kind_text((enum kt_stream_kind)kind));
     kt_json_key(&j, "times");
     kt_json_open(&j, '[');
     for (size_t b = 0; b < q->bins; b++)
-        big(&j, NULL, q->from + (int64_t)b * q->step);
+        kt_json_put_big(&j, NULL, q->from + (int64_t)b * q->step);
     kt_json_close(&j, ']');
     kt_json_key(&j, "series");
     kt_json_open(&j, '[');
@@ -346,89 +325,11 @@ static unsigned series(struct request *r)
 
 /* ---- /flows ---- */
 
-static void first_json(struct kt_json *j, const char *key, const struct kt_first *f)
-{
-    char hex[2 * KT_IDENT_HEAD + 1] = "";
-    for (unsigned i = 0; i < f->captured && i < KT_IDENT_HEAD; i++)
-        snprintf(hex + 2 * i, 3, "%02x", f->head[i]);
-    kt_json_key(j, key);
-    kt_json_open(j, '{');
-    u64(j, "len", f->len);
-    text(j, "hex", hex);
-    kt_json_close(j, '}');
-}
-
-static void flags_json(struct kt_json *j, unsigned flags)
-{
-    static const char *const name[] = {"syn", "answered", "icmp_error", "refused"};
-    kt_json_key(j, "flags");
-    kt_json_open(j, '[');
-    for (unsigned i = 0; i < KT_ARRAY_LEN(name); i++)
-        if (flags & 1u << i)
-            kt_json_str(j, name[i]);
-    kt_json_close(j, ']');
-}
-
 static int flow_json(void *ctx, const struct kt_stored_flow *flow)
 {
-    static const char *const name_kind[] = {NULL, "sni", "http", "dns"};
     struct kt_json *j = ctx;
-    const struct kt_flow_record *r = &flow->record;
-    char addr[KT_ADDR_TEXT], proto[16];
     kt_json_open(j, '{');
-    big(j, "id", (int64_t)r->id);
-    big(j, "start", r->first);
-    big(j, "end", r->last);
-    text(j, "proto", kt_proto_text(r->key.proto, proto));
-    text(j, "client", kt_addr_text(r->key.addr[0], r->key.ip, addr));
-    u64(j, "client_port", r->key.port[0]);
-    text(j, "server", kt_addr_text(r->key.addr[1], r->key.ip, addr));
-    u64(j, "server_port", r->key.port[1]);
-    text(j, "app", flow->app);
-    text(j, "category", flow->category);
-    text(j, "rule", flow->rule);
-    u64(j, "confidence", r->verdict.confidence);
-    kt_json_key(j, "name");
-    if (r->name_len)
-        kt_json_strn(j, r->name, r->name_len);
-    else
-        kt_json_null(j);
-    text(j, "name_kind", r->name_kind < KT_ARRAY_LEN(name_kind) ? name_kind[r->name_kind] : NULL);
-    u64(j, "packets_up", r->packets[0]);
-    u64(j, "packets_down", r->packets[1]);
-    u64(j, "bytes_up", r->bytes[0]);
-    u64(j, "bytes_down", r->bytes[1]);
-    u64(j, "bytes", r->bytes[0] + r->bytes[1]);
-    kt_json_key(j, "duration");
-    kt_json_i64(j, (int64_t)((uint64_t)r->last - (uint64_t)r->first));
-    u64(j, "rtt_us", r->rtt_us);
-    u64(j, "retransmits", (uint64_t)r->retransmits[0] + r->retransmits[1]);
-    text(j, "end_reason", kt_flow_end_text(r->end));
-    flags_json(j, r->flags);
-    kt_json_key(j, "vlan");
-    kt_json_open(j, '[');
-    for (int i = 0; i < 2; i++)
-        if (r->key.vlan[i])
-            kt_json_u64(j, r->key.vlan[i]);
-    kt_json_close(j, ']');
-    kt_json_key(j, "announced_by");
-    if (r->seen.announced) {
-        kt_json_open(j, '{');
-        big(j, "packet", (int64_t)r->announcer.packet);
-        kt_json_key(j, "flow");
-        if (r->announcer.flow != KT_FLOW_NONE)
-            big(j, NULL, (int64_t)r->announcer.flow);
-        else
-            kt_json_null(j);
-        kt_json_close(j, '}');
-    } else {
-        kt_json_null(j);
-    }
-    kt_json_key(j, "evidence");
-    kt_json_open(j, '{');
-    first_json(j, "up", &r->seen.dir[0]);
-    first_json(j, "down", &r->seen.dir[1]);
-    kt_json_close(j, '}');
+    kt_stored_flow_json(j, flow);
     kt_json_close(j, '}');
     return j->out->failed ? KT_ENOMEM : KT_OK;
 }
@@ -469,9 +370,9 @@ static unsigned flows(struct request *r)
     if (rc == KT_OK) {
         struct kt_json j = kt_json(r->out);
         kt_json_open(&j, '{');
-        u64(&j, "total", total);
-        u64(&j, "offset", (uint64_t)offset);
-        raw(&j, "flows", list.data);
+        kt_json_put_u64(&j, "total", total);
+        kt_json_put_u64(&j, "offset", (uint64_t)offset);
+        kt_json_put_raw(&j, "flows", list.data);
         kt_json_close(&j, '}');
     }
     kt_buf_free(&list);
@@ -484,24 +385,8 @@ static int event_json(void *ctx, const struct kt_event *e)
 {
     struct kt_json *j = ctx;
     kt_json_open(j, '{');
-    big(j, "id", (int64_t)e->id);
-    text(j, "kind", e->kind);
-    text(j, "title", e->title);
-    big(j, "began", e->began);
-    big(j, "noticed", e->noticed);
-    if (e->ended) {
-        big(j, "ended", e->ended);
-    } else {
-        kt_json_key(j, "ended");
-        kt_json_null(j);
-    }
-    kt_json_key(j, "confidence");
-    kt_json_f64(j, e->confidence);
-    kt_json_key(j, "severity");
-    kt_json_f64(j, e->severity);
-    raw(j, "causes", e->causes);
-    text(j, "filter", e->filter ? e->filter : "");
-    raw(j, "streams", e->streams);
+    kt_json_put_big(j, "id", (int64_t)e->id);
+    kt_event_json(j, e);
     kt_json_close(j, '}');
     return KT_OK;
 }

@@ -261,6 +261,47 @@ static void test_long_intervals(void **state)
           60);
 }
 
+/* A jump of time ends what is on, and what comes is measured anew: traffic that is ten times as
+ * much is no surge. */
+static int count_told(void *ctx, const struct kt_event *event)
+{
+    unsigned *told = ctx;
+    *told += event->ended == 0;
+    return 0;
+}
+
+static void test_gap(void **state)
+{
+    (void)state;
+    struct kt_detect *d;
+    struct kt_stream stream = {.kind = KT_STREAM_TOTAL};
+    struct kt_slice slice[50];
+    unsigned told = 0;
+    assert_int_equal(kt_detect_new(&d, NULL, NULL), KT_OK);
+    for (int t = 0; t < 400; t++) {
+        unsigned times = t < 200 ? 1 : 10;
+        struct kt_sample sample = {.value = {50000 * times, 500 * times, 50}};
+        for (unsigned i = 0; i < 50; i++)
+            slice[i] = (struct kt_slice){.addr = {{10, 0, 0, (uint8_t)i}, {10, 0, 1, 1}},
+                                         .port = {40000, 80},
+                                         .ip = 4,
+                                         .proto = KT_PROTO_UDP,
+                                         .bytes = {500 * times, 500 * times},
+                                         .packets = {5 * times, 5 * times}};
+        struct kt_interval iv = {.start = (t + (t < 200 ? 0 : 1000000)) * KT_SECOND,
+                                 .length = KT_SECOND,
+                                 .streams = &stream,
+                                 .stream_count = 1,
+                                 .samples = &sample,
+                                 .sample_count = 1,
+                                 .slices = slice,
+                                 .slice_count = 50};
+        assert_int_equal(kt_detect_step(d, &iv, count_told, &told), KT_OK);
+    }
+    kt_detect_free(d);
+    assert_int_equal(told, 0);
+}
+
 static void test_deterministic(void **state)
 {
     (void)state;
@@ -287,11 +328,12 @@ static void test_deterministic(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_calm),           cmocka_unit_test(test_surge),
-        cmocka_unit_test(test_crowd),          cmocka_unit_test(test_outage),
-        cmocka_unit_test(test_path),           cmocka_unit_test(test_scan),
-        cmocka_unit_test(test_drop),           cmocka_unit_test(test_lab),
-        cmocka_unit_test(test_long_intervals), cmocka_unit_test(test_deterministic),
+        cmocka_unit_test(test_calm),          cmocka_unit_test(test_surge),
+        cmocka_unit_test(test_crowd),         cmocka_unit_test(test_outage),
+        cmocka_unit_test(test_path),          cmocka_unit_test(test_scan),
+        cmocka_unit_test(test_drop),          cmocka_unit_test(test_lab),
+        cmocka_unit_test(test_gap),           cmocka_unit_test(test_long_intervals),
+        cmocka_unit_test(test_deterministic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
