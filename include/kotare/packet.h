@@ -84,17 +84,19 @@ _Static_assert(sizeof(struct kt_key) == 44, "kt_key has no padding");
 
 enum kt_packet_flag {
     KT_PKT_DECODED = 1,
-    KT_PKT_IP = 2,              /* an IP header was found and is sound */
-    KT_PKT_TRANSPORT = 4,       /* the transport header was captured whole */
-    KT_PKT_FRAGMENT = 8,        /* part of a fragmented datagram */
-    KT_PKT_FRAGMENT_LATER = 16, /* not its first part: ports unknown */
-    KT_PKT_ICMP_ERROR = 32,     /* key is the quoted packet's, as its sender would have sent it */
-    KT_PKT_TUNNEL = 64,         /* key and offsets are those of the innermost packet */
-    KT_PKT_MALFORMED = 128,     /* a header contradicts itself or is cut by the wire length */
-    KT_PKT_SNAPPED = 256,       /* cut by the snap length */
-    KT_PKT_TX = 512,            /* sent by the capturing host, where the source tells */
-    KT_PKT_ANNOUNCES = 1024,    /* its payload told of a flow to come */
-    KT_PKT_ANNOUNCED = 2048,    /* of a flow that another one told of: see clue */
+    KT_PKT_IP = 2,                /* an IP header was found and is sound */
+    KT_PKT_TRANSPORT = 4,         /* the transport header was captured whole */
+    KT_PKT_FRAGMENT = 8,          /* part of a fragmented datagram */
+    KT_PKT_FRAGMENT_LATER = 16,   /* not its first part: ports unknown */
+    KT_PKT_ICMP_ERROR = 32,       /* key is the quoted packet's, as its sender would have sent it */
+    KT_PKT_TUNNEL = 64,           /* key and offsets are those of the innermost packet */
+    KT_PKT_MALFORMED = 128,       /* a header contradicts itself or is cut by the wire length */
+    KT_PKT_SNAPPED = 256,         /* cut by the snap length */
+    KT_PKT_TX = 512,              /* sent by the capturing host, where the source tells */
+    KT_PKT_ANNOUNCES = 1024,      /* its payload told of a flow to come */
+    KT_PKT_ANNOUNCED = 2048,      /* of a flow that another one told of: see clue */
+    KT_PKT_FRAGMENT_OUTER = 4096, /* in a tunnel whose packet was cut: this is its first part, and
+                                     clue is kt_datagram() of the parts */
 };
 
 struct kt_packet {
@@ -151,6 +153,8 @@ void kt_decode(struct kt_packet *p);
 /* The same without the hash, for who needs no flows. */
 void kt_decode_headers(struct kt_packet *p);
 
+/* The same for all fragments of a datagram, whether their ports are known or not. */
+uint64_t kt_datagram(const struct kt_key *k, uint32_t frag_id);
 /* The hash of a key: equal for both directions. Never 0. */
 uint32_t kt_key_hash(const struct kt_key *k);
 /* Swaps the two sides. */

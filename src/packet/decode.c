@@ -63,7 +63,7 @@ static bool udp(struct kt_walk *w)
     p->key.port[1] = kt_be16(h + 2);
     p->flags |= KT_PKT_TRANSPORT;
     uint32_t len = kt_be16(h + 4);
-    if (len >= 8 && (w->at + len <= w->wire || p->flags & KT_PKT_FRAGMENT))
+    if (len >= 8 && (w->at + len <= w->wire || p->flags & KT_PKT_FRAGMENT || w->part))
         kt_walk_limit(w, len);
     else if (len != 0) /* 0: a jumbogram or a segmentation offload */
         malformed(w);
@@ -105,57 +105,78 @@ static bool icmp_has_id(uint8_t proto, uint8_t type)
     return type == 0 || type == 8 || (type >= 13 && type <= 18);
 }
 
-/* The packet that an ICMP error quotes: its key, as its sender would have sent it. A quoted later
- * fragment has no ports, so nobody can tell which flow the error is about. */
+/* Goes on in the tunnel that the quoted packet may be of; true when something was inside. */
+static bool quoted_tunnel(struct kt_walk *w)
+{
+    switch (w->p->key.proto) {
+    case KT_PROTO_UDP:
+        if (kt_walk_left(w) < 8)
+            return false;
+        w->at += 8;
+        return kt_walk_udp_tunnel(w);
+    case KT_PROTO_GRE:
+        return kt_walk_gre(w);
+    case KT_PROTO_IPIP:
+        return kt_walk_ip_in_ip(w, KT_ETHER_IPV4);
+    case KT_PROTO_IPV6:
+        return kt_walk_ip_in_ip(w, KT_ETHER_IPV6);
+    default:
+        return false;
+    }
+}
+
+/* The packet that an ICMP error quotes: its key, as its sender would have sent it, and as far in as
+ * the quote reaches. A quoted later fragment has no ports, so nobody can tell which flow the error
+ * is about. */
 static bool quoted_key(const struct kt_walk *error, struct kt_key *key)
 {
     struct kt_packet inside = {0}; /* what its headers say is not said of the error */
     struct kt_walk w = *error;
+    struct kt_key *k = &inside.key;
     w.p = &inside;
+    w.part = true; /* it ends where it pleased the router */
+    memcpy(k->vlan, error->p->key.vlan, sizeof k->vlan);
+    k->tunnel = error->p->key.tunnel;
     const uint8_t *h = kt_walk_here(&w);
     uint32_t left = kt_walk_left(&w);
-    memset(key, 0, sizeof *key);
     if (left >= 20 && h[0] >> 4 == 4) {
         uint32_t len = (h[0] & 15) * 4u;
         if (len < 20 || left < len || kt_be16(h + 6) & 0x1fff)
             return false;
-        key->ip = 4;
-        key->proto = h[9];
-        memcpy(key->addr[0], h + 12, 4);
-        memcpy(key->addr[1], h + 16, 4);
+        k->ip = 4;
+        k->proto = h[9];
+        memcpy(k->addr[0], h + 12, 4);
+        memcpy(k->addr[1], h + 16, 4);
         w.at += len;
-        if (key->proto == KT_PROTO_AH)
-            key->proto = skip_authentication(&w);
+        if (k->proto == KT_PROTO_AH)
+            k->proto = skip_authentication(&w);
     } else if (left >= 40 && h[0] >> 4 == 6) {
-        key->ip = 6;
-        memcpy(key->addr[0], h + 8, 16);
-        memcpy(key->addr[1], h + 24, 16);
+        k->ip = 6;
+        memcpy(k->addr[0], h + 8, 16);
+        memcpy(k->addr[1], h + 24, 16);
         w.at += 40;
-        key->proto = skip_ipv6_extensions(&w, h[6]);
-        if (inside.flags & KT_PKT_FRAGMENT_LATER)
-            return false;
+        k->proto = skip_ipv6_extensions(&w, h[6]);
     } else {
         return false;
     }
     h = kt_walk_here(&w);
     left = kt_walk_left(&w);
-    switch (key->proto) {
-    case KT_PROTO_TCP:
-    case KT_PROTO_UDP:
-    case KT_PROTO_SCTP:
-        if (left < 4)
-            return false;
-        key->port[0] = kt_be16(h);
-        key->port[1] = kt_be16(h + 2);
-        return true;
-    case KT_PROTO_ICMP:
-    case KT_PROTO_ICMPV6:
-        if (left >= 6 && icmp_has_id(key->proto, h[0]))
-            key->port[0] = key->port[1] = kt_be16(h + 4);
-        return true;
-    default:
-        return true;
+    bool has_ports =
+        k->proto == KT_PROTO_TCP || k->proto == KT_PROTO_UDP || k->proto == KT_PROTO_SCTP;
+    if (has_ports && left >= 4) {
+        k->port[0] = kt_be16(h);
+        k->port[1] = kt_be16(h + 2);
+    } else if ((k->proto == KT_PROTO_ICMP || k->proto == KT_PROTO_ICMPV6) && left >= 6 &&
+               icmp_has_id(k->proto, h[0])) {
+        k->port[0] = k->port[1] = kt_be16(h + 4);
     }
+    if (!(inside.flags & KT_PKT_FRAGMENT_LATER) && quoted_tunnel(&w)) {
+        has_ports =
+            k->proto == KT_PROTO_TCP || k->proto == KT_PROTO_UDP || k->proto == KT_PROTO_SCTP;
+        left = k->port[0] || k->port[1] ? 4 : 0;
+    }
+    *key = *k;
+    return !(inside.flags & KT_PKT_FRAGMENT_LATER) && !(has_ports && left < 4);
 }
 
 static void icmp(struct kt_walk *w)
@@ -179,8 +200,6 @@ static void icmp(struct kt_walk *w)
     struct kt_key key;
     if (!icmp_is_error(p->key.proto, h[0]) || !quoted_key(w, &key))
         return;
-    memcpy(key.vlan, p->key.vlan, sizeof key.vlan);
-    key.tunnel = p->key.tunnel;
     p->key = key;
     p->flags |= KT_PKT_ICMP_ERROR;
 }
@@ -232,7 +251,7 @@ static void ipv4(struct kt_walk *w)
         malformed(w);
         return;
     }
-    if (KT_UNLIKELY(w->at + total > w->wire))
+    if (KT_UNLIKELY(w->at + total > w->wire && !w->part))
         malformed(w);
     p->flags |= KT_PKT_IP;
     p->l3 = (uint16_t)w->at;
@@ -331,7 +350,7 @@ static void ipv6(struct kt_walk *w)
         return;
     }
     uint32_t len = kt_be16(h + 4);
-    if (KT_UNLIKELY(w->at + 40 + len > w->wire))
+    if (KT_UNLIKELY(w->at + 40 + len > w->wire && !w->part))
         malformed(w);
     p->flags |= KT_PKT_IP;
     p->l3 = (uint16_t)w->at;

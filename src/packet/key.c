@@ -28,6 +28,13 @@ uint32_t kt_key_hash(const struct kt_key *k)
     return folded ? folded : 1;
 }
 
+uint64_t kt_datagram(const struct kt_key *k, uint32_t frag_id)
+{
+    struct kt_key id = *k;
+    id.port[0] = id.port[1] = 0;
+    return kt_hash(&id, sizeof id, frag_id);
+}
+
 void kt_key_reverse(struct kt_key *k)
 {
     uint8_t addr[16];

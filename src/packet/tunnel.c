@@ -40,11 +40,16 @@ static bool enter(struct kt_walk *w, uint32_t skip, uint16_t type, uint32_t numb
     memcpy(p->key.vlan, before.key.vlan, sizeof p->key.vlan);
     p->key.tunnel = identity(&before.key, number);
     p->flags &= (uint16_t) ~(KT_PKT_IP | KT_PKT_TRANSPORT | KT_PKT_FRAGMENT);
+    w->part |= before.flags & KT_PKT_FRAGMENT;
     p->l4 = 0;
     p->payload_len = 0;
     kt_walk_ether_type(w, type);
     if (p->flags & KT_PKT_IP) {
         p->flags |= KT_PKT_TUNNEL;
+        if (KT_UNLIKELY(before.flags & KT_PKT_FRAGMENT)) {
+            p->flags |= KT_PKT_FRAGMENT_OUTER;
+            p->clue = kt_datagram(&before.key, before.frag_id);
+        }
         return true;
     }
     *p = before;

@@ -15,6 +15,7 @@ struct kt_walk {
     uint32_t cap;
     uint32_t wire;
     unsigned depth; /* encapsulations gone through */
+    bool part;      /* in a tunnel's first fragment: what it carries ends in the later ones */
     bool quote;     /* this is what an ICMP error quotes */
 };
 

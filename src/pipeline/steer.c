@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * A later fragment has no ports: it gets those of the datagram's first fragment, from a small
- * table. When the first fragment comes last or never, the fragment stands as a flow without ports.
- * The table forgets the oldest in a bucket: a flood of fragments costs memory to nobody. */
+ * A later fragment has no ports: it gets the key of the datagram's first fragment, from a small
+ * table; in a tunnel, the key of the packet inside. When the first fragment comes last or never,
+ * the fragment stands as a flow without ports. The table forgets the oldest in a bucket: a flood of
+ * fragments costs memory to nobody. */
 #include "internal.h"
 #include <stdlib.h>
 
@@ -10,11 +11,11 @@ enum { BUCKETS = 1024, WAYS = 8 };
 #define FRAGMENT_LIFE (30 * KT_SECOND) /* RFC 791 advises 15 s, Linux keeps 30 s */
 
 struct datagram {
-    struct kt_key id; /* addresses, protocol, VLANs, tunnel; ports zero */
-    uint32_t frag_id;
+    uint64_t id; /* kt_datagram() */
     int64_t ts;
-    uint16_t port[2];
-    uint32_t hash;
+    struct kt_key key;
+    uint32_t hash;  /* 0: a free place */
+    uint16_t flags; /* KT_PKT_TUNNEL */
 };
 
 struct kt_steer {
@@ -31,33 +32,45 @@ void kt_steer_free(struct kt_steer *s)
     free(s);
 }
 
-static void fragment(struct kt_steer *s, struct kt_packet *p)
+static void first(struct kt_steer *s, const struct kt_packet *p, uint64_t id)
 {
-    struct kt_key id = p->key;
-    id.port[0] = id.port[1] = 0;
-    uint64_t h = kt_hash(&id, sizeof id, p->frag_id);
-    struct datagram *bucket = s->seen[h % BUCKETS], *oldest = bucket;
+    struct datagram *bucket = s->seen[id % BUCKETS], *where = bucket;
     for (int i = 0; i < WAYS; i++) {
         struct datagram *d = &bucket[i];
-        if (d->hash && d->frag_id == p->frag_id && kt_key_equal(&d->id, &id) &&
-            p->ts - d->ts < FRAGMENT_LIFE) {
-            if (p->flags & KT_PKT_FRAGMENT_LATER) {
-                memcpy(p->key.port, d->port, sizeof d->port);
-                p->hash = d->hash;
-                return;
-            }
-            oldest = d;
+        if (d->hash && d->id == id) {
+            where = d;
             break;
         }
-        if (d->ts < oldest->ts)
-            oldest = d;
+        if (d->ts < where->ts)
+            where = d;
     }
-    if (!(p->flags & KT_PKT_FRAGMENT_LATER))
-        *oldest = (struct datagram){.id = id,
-                                    .frag_id = p->frag_id,
-                                    .ts = p->ts,
-                                    .port = {p->key.port[0], p->key.port[1]},
-                                    .hash = p->hash};
+    *where = (struct datagram){
+        .id = id, .ts = p->ts, .key = p->key, .hash = p->hash, .flags = p->flags & KT_PKT_TUNNEL};
+}
+
+static void later(struct kt_steer *s, struct kt_packet *p, uint64_t id)
+{
+    const struct datagram *bucket = s->seen[id % BUCKETS];
+    for (int i = 0; i < WAYS; i++) {
+        const struct datagram *d = &bucket[i];
+        if (d->hash && d->id == id && p->ts - d->ts < FRAGMENT_LIFE) {
+            p->key = d->key;
+            p->proto = d->key.proto;
+            p->hash = d->hash;
+            p->flags |= d->flags;
+            return;
+        }
+    }
+}
+
+static void fragment(struct kt_steer *s, struct kt_packet *p)
+{
+    if (p->flags & KT_PKT_FRAGMENT_LATER)
+        later(s, p, kt_datagram(&p->key, p->frag_id));
+    else if (p->flags & KT_PKT_FRAGMENT)
+        first(s, p, kt_datagram(&p->key, p->frag_id));
+    if (p->flags & KT_PKT_FRAGMENT_OUTER)
+        first(s, p, p->clue);
 }
 
 void kt_steer_decode(struct kt_steer *s, struct kt_packet *p, unsigned n,
@@ -70,7 +83,7 @@ void kt_steer_decode(struct kt_steer *s, struct kt_packet *p, unsigned n,
         bytes += q->wirelen;
         not_ip += !(q->flags & KT_PKT_IP);
         malformed += !!(q->flags & KT_PKT_MALFORMED);
-        if (KT_UNLIKELY(q->flags & KT_PKT_FRAGMENT))
+        if (KT_UNLIKELY(q->flags & (KT_PKT_FRAGMENT | KT_PKT_FRAGMENT_OUTER)))
             fragment(s, q);
     }
     kt_count_add(&stats->packets, n);

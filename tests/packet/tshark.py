@@ -104,8 +104,6 @@ def meaning(layers, ident):
     seen_ip = quoting = False
     for name, f in layers:
         if name in ("ip", "ipv6") and f[name + ".src"]:
-            if quoting and m["error"]:
-                break  # a quoted tunnel: its ends are what the error is about
             fragment = dict(fragment=False, later=False, frag_id=None)
             if name == "ip":
                 offset, more = number(f["ip.frag_offset"]), f["ip.flags.mf"] in ("1", "True")
@@ -117,7 +115,7 @@ def meaning(layers, ident):
             if quoting:
                 if fragment["later"]:
                     break  # quotes no ports: nothing can be told of its flow
-                before = dict(m)
+                before = dict(m) if not m["error"] else before  # in a quoted tunnel the error is about what is inside
                 m["error"] = True
             else:
                 m["tunnel"] = seen_ip
@@ -433,6 +431,9 @@ def handmade():
     yield "icmp about a first fragment", ETHERNET, eth(ip4(C, A, ICMP, icmp(11, 1, payload=ip4(
         A, B, UDP, whole[:40], ident=6, more=True))))
     yield "icmp about a tunnel", ETHERNET, eth(ip4(C, A, ICMP, icmp(3, 1, payload=ip4(A, B, IPIP, in4))))
+    yield "icmp about vxlan", ETHERNET, eth(ip4(C, A, ICMP, icmp(3, 3, payload=ip4(C, D, UDP, vxlan(42, frame4)))))
+    yield "icmp in a tunnel about a tunnel", ETHERNET, eth(ip4(C, D, GRE, gre(ip4(C, A, ICMP, icmp(3, 1, payload=ip4(
+        A, B, GRE, gre(in6, T_IP6, key=5)))))))
     yield "icmp in a tunnel", ETHERNET, eth(ip4(C, D, GRE, gre(ip4(B, A, ICMP, icmp(3, 3, payload=in4)))))
     yield "icmp in a vlan", ETHERNET, eth(vlan(31, ip4(B, A, ICMP, icmp(3, 3, payload=in4))), T_VLAN)
     for kind, name in [(1, "unreachable"), (2, "too big"), (3, "time exceeded"), (4, "parameter")]:

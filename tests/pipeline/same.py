@@ -164,7 +164,163 @@ def announced_flood(t):
     return check
 
 
-SCENES = [announced, announced_flood]
+def cut(src, dst, proto, body, ident, size=64, link=eth):
+    """The frames of a datagram in parts."""
+    n = -(-len(body) // size)
+    parts = [(i * size, body[i * size:(i + 1) * size], i + 1 < n) for i in range(n)]
+    if "." in src:
+        return [link(ip4(src, dst, proto, part, ident=ident, frag=at, more=more)) for at, part, more in parts]
+    return [link(ip6(src, dst, 44, frag6(proto, part, ident=ident, frag=at, more=more))) for at, part, more in parts]
+
+
+A4, B4, A6, B6 = "10.0.0.1", "10.0.1.1", "2001:db8::1", "2001:db8:1::1"
+
+
+def fragments(t):
+    """Later fragments follow their first one, whatever lies between; without it they are a flow of
+    their own. Identifications overlap: other hosts, another protocol, the same again much later."""
+    rnd = random.Random(3)
+    for n in range(120):
+        a, b = (A6, B6) if n % 3 == 0 else (A4, B4)
+        a = a[:-1] + str(n % 9 + 1)
+        sport, dport, at = 30000 + n, 9000 + n, n * .1
+        for k in range(5):  # five datagrams each, both ways, under identifications that others use, too
+            body = udp(sport, dport, rnd.randbytes(rnd.randrange(130, 180)))
+            back = udp(dport, sport, rnd.randbytes(rnd.randrange(130, 180)))
+            for i, f in enumerate(cut(a, b, UDP, body, ident=n // 9 * 5 + k + 1)):
+                t.add(at + k + i * .01, f)
+            for i, f in enumerate(cut(b, a, UDP, back, ident=n // 9 * 5 + k + 1)):
+                t.add(at + k + .5 + i * .01, f)
+    for n in range(20):  # the first part comes last; then it is of no use any more
+        for i, f in enumerate(reversed(cut(A4, B4, UDP, udp(40000 + n, 7777, rnd.randbytes(150)), ident=50000 + n))):
+            t.add(n + i * .01, f)
+    for n in range(10):  # … or half a minute before
+        first, *rest = cut(A4, B4, UDP, udp(41000 + n, 7778, rnd.randbytes(150)), ident=51000 + n)
+        t.add(n, first)
+        for i, f in enumerate(rest):
+            t.add(n + 31 + i, f)
+
+    def check(flows, summary):
+        for n in range(120):
+            f = one(flows, server_port=9000 + n)
+            assert (f["packets_up"], f["packets_down"]) == (15, 15), f
+        assert all(f["packets_up"] == 1 for f in by(flows, server_port=7777) + by(flows, server_port=7778))
+        lost = [f for f in by(flows, server_port=0, proto="udp", server=B4) if f["client"] == A4]
+        assert sum(f["packets_up"] for f in lost) == 20 * 2 + 10 * 2, lost
+    return check
+
+
+def errors(t):
+    """ICMP errors belong to the flow that they quote, whoever sends them, also where the quote is short,
+    behind extension headers, and in tunnels."""
+    quotes = 0
+    for n in range(100):
+        six, at = n % 2, n * .1
+        a, b, router = (A6, B6, "2001:db8:ffff::1") if six else (A4, B4, "192.0.2.1")
+        ask = udp(30000 + n, 9000 + n, b"?" * (10 + n))
+        packet = ip6(a, b, 60, ext(UDP, ask)) if six and n % 3 == 0 else (ip6 if six else ip4)(a, b, UDP, ask)
+        wrap = (lambda ip: eth(ip4("198.51.100.1", "198.51.100.2", GRE, gre(ip, T_IP6 if six else T_IP4)))) if n % 5 == 0 else (
+            lambda ip: eth(vlan(7, ip, T_IP6 if six else T_IP4), T_VLAN)) if n % 5 == 1 else eth
+        t.add(at, wrap(packet))
+        quote = packet if n % 4 else packet[:-(len(ask) - 8)]  # as little as the standard asks for
+        error = ip6(router, a, ICMP6, icmp(1, 4, payload=quote)) if six else ip4(router, a, ICMP, icmp(3, 3, payload=quote))
+        t.add(at + .02, wrap(error))
+        quotes += 1
+    for n in range(10):  # so short that no flow can be told
+        packet = ip4(A4, B4, UDP, udp(40000 + n, 7777, b"?" * 20))
+        t.add(n, eth(packet))
+        t.add(n + .1, eth(ip4(f"192.0.2.{n + 10}", A4, ICMP, icmp(3, 3, payload=packet[:23]))))
+    for n in range(20):  # a router between the ends of a tunnel quotes its packet
+        inner = ip4(A4, B4, UDP, udp(42000 + n, 7778, b"!" * 30))
+        outer = ip4("198.51.100.1", "198.51.100.2", *((UDP, vxlan(5, eth(inner))) if n % 2 else (GRE, gre(inner))))
+        t.add(n, eth(outer))
+        t.add(n + .1, eth(ip4("192.0.2.2", "198.51.100.1", ICMP, icmp(3, 1, payload=outer))))
+
+    def check(flows, summary):
+        for n in range(100):
+            f = one(flows, server_port=9000 + n)
+            assert (f["packets_up"], f["packets_down"]) == (1, 1), f
+        assert all(f["packets_down"] == 0 for f in by(flows, server_port=7777))
+        assert len(by(flows, rule="icmp")) == 10
+        for n in range(20):
+            f = one(flows, client_port=42000 + n, server_port=7778)
+            assert (f["packets_up"], f["packets_down"]) == (1, 1), f
+    return check
+
+
+def tunnels(t):
+    """Packets in tunnels by the innermost key, and the tunnel's identity: both ways are one flow, also
+    where the outer ports differ; the same addresses in another tunnel are another flow."""
+    def outer(kind, n, back, ip):
+        C, D = ("198.51.100.1", "198.51.100.2")[::-1 if back else 1]
+        C6, D6 = ("2001:db8:c::1", "2001:db8:c::2")[::-1 if back else 1]
+        t4 = T_IP6 if ip[0] >> 4 == 6 else T_IP4
+        sport = 50000 + n + 1000 * back
+        return {
+            "gre": lambda: ip4(C, D, GRE, gre(ip, t4, key=n % 3)),
+            "gre6": lambda: ip6(C6, D6, GRE, gre(ip, t4)),
+            "ipip": lambda: ip4(C, D, IP6IN if t4 == T_IP6 else IPIP, ip),
+            "vxlan": lambda: ip4(C, D, UDP, vxlan(n % 3, eth(ip), sport=sport)),
+            "geneve": lambda: ip6(C6, D6, UDP, geneve(n % 3, eth(ip), sport=sport)),
+            "gtp": lambda: ip4(C, D, UDP, gtp(ip, teid=back + 1)),
+            "teredo": lambda: ip4(C, D, UDP, udp(3544 if back else 40000, 40000 if back else 3544, ip)) if t4 == T_IP6 else
+                      ip4(C, D, UDP, gtp(ip)),
+            "nested": lambda: ip4(C, D, GRE, gre(ip4(C, D, UDP, vxlan(4, eth(vlan(9, ip, t4), T_VLAN), sport=sport)))),
+        }[kind]()
+
+    kinds = ["gre", "gre6", "ipip", "vxlan", "geneve", "gtp", "teredo", "nested"]
+    for k, kind in enumerate(kinds):
+        for n in range(24):
+            a, b = (A6, B6) if n % 2 else (A4, B4)
+            make = ip6 if n % 2 else ip4
+            for i in range(6):
+                back = i % 2
+                body = udp(9000 + k, 30000 + n, b"=" * 110) if back else udp(30000 + n, 9000 + k, b"=" * 110)
+                whole = outer(kind, n, back, make(b, a, UDP, body) if back else make(a, b, UDP, body))
+                link = (lambda ip: eth(vlan(n % 4 + 1, ip, T_IP6 if ip[0] >> 4 == 6 else T_IP4), T_VLAN)) if n % 4 == 0 else eth
+                at = n * .3 + i * .02
+                if i >= 4:  # the tunnel's own packets in parts
+                    src = str(ipaddress.ip_address(whole[12:16] if whole[0] >> 4 == 4 else whole[8:24]))
+                    dst = str(ipaddress.ip_address(whole[16:20] if whole[0] >> 4 == 4 else whole[24:40]))
+                    proto, load = (whole[9], whole[20:]) if whole[0] >> 4 == 4 else (whole[6], whole[40:])
+                    for j, f in enumerate(cut(src, dst, proto, load, 1000 + n * 8 + k, 128, link)):
+                        t.add(at + j * .001, f)
+                else:
+                    t.add(at, link(whole))
+    # the same inner flow in two networks, and outside of both
+    for n in range(10):
+        ip = ip4(A4, B4, UDP, udp(43000 + n, 7779, b"same"))
+        for i, f in enumerate((eth(ip), eth(outer("vxlan", 0, 0, ip)), eth(outer("vxlan", 1, 0, ip)))):
+            t.add(n + .01 * i, f)
+
+    def check(flows, summary):
+        for k, kind in enumerate(kinds):
+            for n in range(24):
+                f = one(flows, server_port=9000 + k, client_port=30000 + n)
+                assert f["packets_up"] == f["packets_down"] and 2 + 2 <= f["packets_up"] <= 2 + 3, (kind, f)
+        assert len(by(flows, server_port=7779)) == 30
+        assert not by(flows, server_port=0), by(flows, server_port=0)[:2]
+    return check
+
+
+def tags(t):
+    """VLANs: each has its flows, and all of a flow's packets go to one worker."""
+    for n in range(200):
+        for i in range(4):
+            a, b, s, d = (B4, A4, 53, 30000 + n % 50) if i % 2 else (A4, B4, 30000 + n % 50, 53)
+            ip = ip4(a, b, UDP, udp(s, d, b"\0\1\1\0\0\1\0\0\0\0\0\0\1x\0\0\1\0\1"))
+            kind = n // 50
+            t.add(n * .05 + i * .01, [lambda: eth(ip), lambda: eth(vlan(5, ip), T_VLAN), lambda: eth(vlan(6, ip), T_VLAN),
+                                      lambda: eth(vlan(5, vlan(6, ip), T_VLAN), T_QINQ)][kind]())
+
+    def check(flows, summary):
+        for n in range(50):
+            found = by(flows, client_port=30000 + n, server_port=53)
+            assert len(found) == 4 and all(f["packets_up"] == f["packets_down"] == 2 for f in found), found
+    return check
+
+
+SCENES = [announced, announced_flood, fragments, errors, tunnels, tags]
 
 
 def main():
