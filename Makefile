@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: LGPL-3.0-or-later
 # The two commands that matter are `make run` and `make test`; both install what is missing.
 PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 600
 BUILD = build
-SANITIZED = build-asan
+CHECKED = build-asan
+THREADED = build-tsan
+FUZZED = build-fuzz
 
-.PHONY: run build test lint format install clean packages
+.PHONY: run build test fuzz format lint check install clean packages
 
 run: build
 	$(BUILD)/kotare watch samples/lab.pcap.zst
@@ -13,26 +16,43 @@ packages:
 	@scripts/install-packages
 
 build: packages
-	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) --prefix=$(PREFIX)
+	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) --prefix=$(PREFIX) -Dtests=false
 	@ninja -C $(BUILD)
 
-# The unit tests run under ASan and UBSan; the program itself is built as users get it.
-test: build
-	scripts/check-layers
-	@test -f $(SANITIZED)/build.ninja || meson setup $(SANITIZED) -Dui=false \
+# The program is built as users get it; the tests by gcc under ASan and UBSan, and by clang under
+# TSan: so both compilers see every line, and a warning of either is an error.
+test: build check
+	@test -f $(CHECKED)/build.ninja || CC=gcc meson setup $(CHECKED) -Dui=false \
 		-Db_sanitize=address,undefined -Db_lundef=false
-	@ninja -C $(SANITIZED)
-	@ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1 scripts/run-tests $(SANITIZED) $(BUILD)
+	@ninja -C $(CHECKED)
+	@test -f $(THREADED)/build.ninja || CC=clang-14 meson setup $(THREADED) -Dui=false \
+		-Db_sanitize=thread -Db_lundef=false
+	@ninja -C $(THREADED)
+	@scripts/run-tests $(BUILD) $(CHECKED) $(THREADED)
 
-lint: packages
-	scripts/check-layers
-	git ls-files '*.c' '*.h' | xargs clang-format-14 --dry-run -Werror
+# FUZZ_SECONDS for each target, two targets at a time.
+fuzz: packages
+	@test -f $(FUZZED)/build.ninja || CC=clang-14 meson setup $(FUZZED) -Dfuzz=true -Dui=false \
+		-Dtests=false -Db_sanitize=address,undefined -Db_lundef=false
+	@ninja -C $(FUZZED)
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz $(FUZZED)
 
 format: packages
 	git ls-files '*.c' '*.h' | xargs clang-format-14 -i
+
+# What takes no compiler.
+check: packages
+	@scripts/check-layers
+	@scripts/check-scripts
+
+lint: build check
+	git ls-files '*.c' '*.h' | xargs clang-format-14 --dry-run -Werror
+	cd ui && npm run --silent check
 
 install: build
 	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
 
 clean:
-	rm -rf $(BUILD) $(SANITIZED)
+	rm -rf $(BUILD) $(CHECKED) $(THREADED) $(FUZZED) ui/node_modules ui/dist ui/.npm-lock \
+		tests/end-to-end/node_modules
+	find . -name __pycache__ -type d -prune -exec rm -r {} +
