@@ -14,12 +14,14 @@
 #define VOTES 512 /* … at most so many in each */
 #define FLOOR 8.0 /* ms: less is scheduling */
 
+struct pair_key {
+    uint8_t client[16], server[16];
+    uint8_t ip, zero[7];
+};
+
 struct pair {
     struct kt_recent_node node;
-    struct {
-        uint8_t client[16], server[16];
-        uint8_t ip, zero[7];
-    } key;
+    struct pair_key key;
     float ms[KEPT];
     uint8_t n, at;
     uint16_t slow; /* in a row */
@@ -45,7 +47,8 @@ static int init(struct kt_detect *d, void **state)
     (void)d;
     struct latency *l = calloc(1, sizeof(*l));
     *state = l;
-    return l ? kt_recent_init(&l->pairs, sizeof(struct pair), 40, PAIRS) : KT_ENOMEM;
+    return l ? kt_recent_init(&l->pairs, sizeof(struct pair), sizeof(struct pair_key), PAIRS)
+             : KT_ENOMEM;
 }
 
 static void fini(void *state)
@@ -76,10 +79,10 @@ static void learn(struct pair *p, float ms)
 static void take(struct kt_detect *d, struct latency *l, struct kt_act *a, unsigned slot)
 {
     struct kt_talk *t = kt_act_talk(d, a);
-    struct pair key = {.key = {.ip = t->key.ip}};
-    memcpy(key.key.client, t->key.client, 16);
-    memcpy(key.key.server, t->key.server, 16);
-    struct pair *p = kt_recent_again(&l->pairs, &t->hint[KT_HINT_PAIR], &key.key, true);
+    struct pair_key key = {.ip = t->key.ip};
+    memcpy(key.client, t->key.client, 16);
+    memcpy(key.server, t->key.server, 16);
+    struct pair *p = kt_recent_again(&l->pairs, &t->hint[KT_HINT_PAIR], &key, true);
     if (!p)
         return;
     float ms = (float)a->rtt_us / 1000, median;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define WINDOW 8
+#define SEVERAL 3    /* conversations that must have lost something */
 #define TALKS 64     /* conversations remembered an interval */
 #define SMOOTH 500.0 /* packets: a lost one of few is no rate */
 #define LEAST 0.005  /* smoothed share of packets */
@@ -53,7 +54,9 @@ static void take(struct kt_detect *d, struct one *o)
 
 struct sum {
     double retransmits, packets;
-    unsigned hits, intervals, talks;
+    unsigned hits, intervals;
+    unsigned talks; /* different ones, counted up to SEVERAL */
+    uint32_t talk[SEVERAL];
     int64_t last;
 };
 
@@ -68,12 +71,12 @@ static struct sum sum_of(const struct loss *l)
         s.intervals += o->hits > 0;
         if (o->hits && o->start > s.last)
             s.last = o->start;
-        for (unsigned i = 0; i < o->talks; i++) {
-            bool seen = false;
-            for (int v = 0; v <= w && !seen; v++)
-                for (unsigned k = 0; k < (v == w ? i : l->one[v].talks) && !seen; k++)
-                    seen = l->one[v].talk[k] == o->talk[i];
-            s.talks += !seen;
+        for (unsigned i = 0; i < o->talks && s.talks < SEVERAL; i++) {
+            bool known = false;
+            for (unsigned k = 0; k < s.talks; k++)
+                known |= s.talk[k] == o->talk[i];
+            if (!known)
+                s.talk[s.talks++] = o->talk[i];
         }
     }
     return s;
@@ -102,8 +105,8 @@ static int step(struct kt_detect *d, void *state)
     double margin = 2.5 * (1 + 15.0 / ((double)d->accepted + 1));
     double usual = kt_record_best(&l->rate, d, false), hits = kt_record_best(&l->hits, d, false);
     bool fires = d->accepted >= KT_WARM_UP && s.retransmits >= 6 && s.hits >= 4 &&
-                 s.intervals >= 3 && s.talks >= 3 && rate >= LEAST && rate >= margin * usual &&
-                 s.hits >= 1.5 * hits + 2;
+                 s.intervals >= 3 && s.talks == SEVERAL && rate >= LEAST &&
+                 rate >= margin * usual && s.hits >= 1.5 * hits + 2;
     kt_record_push(&l->rate, d, (float)rate, false);
     kt_record_push(&l->hits, d, (float)s.hits, false);
     if (l->on)

@@ -14,13 +14,15 @@
 #define DOUBT 1e-4  /* the chance that a healthy server looks so */
 #define GIVE_UP 60  /* intervals without a request after which an outage is not told any longer */
 
+struct server_key {
+    uint8_t addr[16];
+    uint16_t port;
+    uint8_t proto, ip, zero[4];
+};
+
 struct server {
     struct kt_recent_node node;
-    struct {
-        uint8_t addr[16];
-        uint16_t port;
-        uint8_t proto, ip, zero[4];
-    } key;
+    struct server_key key;
     uint64_t touched;                            /* number of the interval + 1 */
     uint32_t answered, failed, refused, clients; /* in that interval */
     float good, bad; /* intervals with answers; runs of intervals with failures only */
@@ -47,7 +49,9 @@ static int init(struct kt_detect *d, void **state)
     (void)d;
     struct outage *o = calloc(1, sizeof(*o));
     *state = o;
-    return o ? kt_recent_init(&o->servers, sizeof(struct server), 24, SERVERS) : KT_ENOMEM;
+    return o ? kt_recent_init(&o->servers, sizeof(struct server), sizeof(struct server_key),
+                              SERVERS)
+             : KT_ENOMEM;
 }
 
 static void fini(void *state)
@@ -64,10 +68,10 @@ static void count(struct kt_detect *d, struct outage *o, struct kt_act *a)
     if ((t->key.proto != KT_PROTO_TCP && t->key.proto != KT_PROTO_UDP) ||
         a->flags & KT_ACT_SCANNER || (!fails && !a->answered))
         return;
-    struct server key = {.key = {.port = t->key.port, .proto = t->key.proto, .ip = t->key.ip}};
-    memcpy(key.key.addr, t->key.server, 16);
+    struct server_key key = {.port = t->key.port, .proto = t->key.proto, .ip = t->key.ip};
+    memcpy(key.addr, t->key.server, 16);
     struct server *s =
-        kt_recent_again(&o->servers, &t->hint[KT_HINT_SERVER], &key.key, a->answered > 0);
+        kt_recent_again(&o->servers, &t->hint[KT_HINT_SERVER], &key, a->answered > 0);
     if (!s)
         return;
     if (s->ill_until > d->now)

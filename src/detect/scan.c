@@ -23,12 +23,14 @@ struct target {
     uint16_t port;
 };
 
+struct client_key {
+    uint8_t addr[16];
+    uint8_t ip, zero[7];
+};
+
 struct client {
     struct kt_recent_node node;
-    struct {
-        uint8_t addr[16];
-        uint8_t ip, zero[7];
-    } key;
+    struct client_key key;
     struct target failed[TARGETS];
     uint8_t n;
     uint8_t scanner; /* place in scanners + 1, 0: none */
@@ -53,7 +55,9 @@ static int init(struct kt_detect *d, void **state)
     (void)d;
     struct scan *s = calloc(1, sizeof(*s));
     *state = s;
-    return s ? kt_recent_init(&s->clients, sizeof(struct client), 24, CLIENTS) : KT_ENOMEM;
+    return s ? kt_recent_init(&s->clients, sizeof(struct client), sizeof(struct client_key),
+                              CLIENTS)
+             : KT_ENOMEM;
 }
 
 static void fini(void *state)
@@ -182,34 +186,40 @@ static int raise(struct kt_detect *d, struct scan *s, int i)
     return kt_fuse_raise(d, &sig);
 }
 
+static bool scanning(const struct scan *s)
+{
+    for (int i = 0; i < SCANNERS; i++)
+        if (s->scanner[i] && s->scanner[i]->client)
+            return true;
+    return false;
+}
+
+static struct client *client_of(struct kt_detect *d, struct scan *s, const struct kt_acts *acts,
+                                uint32_t i, bool make)
+{
+    struct kt_talk *t = kt_act_talk(d, &acts->act[i]);
+    struct client_key key = {.ip = t->key.ip};
+    memcpy(key.addr, t->key.client, 16);
+    kt_acts_prefetch(d, &s->clients, acts, i, KT_HINT_CLIENT);
+    return kt_recent_again(&s->clients, &t->hint[KT_HINT_CLIENT], &key, make);
+}
+
 static int step(struct kt_detect *d, void *state)
 {
     struct scan *s = state;
     struct kt_acts *acts = kt_activity_now(d);
     for (uint32_t i = 0; i < acts->n; i++) {
         struct kt_act *a = &acts->act[i];
-        struct kt_talk *t = kt_act_talk(d, a);
-        kt_acts_prefetch(d, &s->clients, acts, i, KT_HINT_CLIENT);
-        if (!a->opened && !a->failed)
-            continue;
-        struct client key = {.key = {.ip = t->key.ip}};
-        memcpy(key.key.addr, t->key.client, 16);
-        struct client *c =
-            kt_recent_again(&s->clients, &t->hint[KT_HINT_CLIENT], &key.key, a->failed > 0);
-        if (!c)
-            continue;
-        contact(d, s, c, a);
+        struct client *c = a->opened || a->failed ? client_of(d, s, acts, i, a->failed > 0) : NULL;
+        if (c)
+            contact(d, s, c, a);
     }
-    for (uint32_t i = 0; i < acts->n; i++) {
-        struct kt_act *a = &acts->act[i];
-        for (int k = 0; k < SCANNERS; k++) {
-            if (!s->scanner[k] || !s->scanner[k]->client)
-                continue;
-            struct client *c = kt_recent_at(&s->clients, s->scanner[k]->client - 1);
-            if (!memcmp(c->key.addr, kt_act_talk(d, a)->key.client, 16))
-                a->flags |= KT_ACT_SCANNER;
+    if (scanning(s))
+        for (uint32_t i = 0; i < acts->n; i++) {
+            const struct client *c = client_of(d, s, acts, i, false);
+            if (c && c->scanner)
+                acts->act[i].flags |= KT_ACT_SCANNER;
         }
-    }
     for (int i = 0; i < SCANNERS; i++) {
         if (!s->scanner[i] || !s->scanner[i]->client)
             continue;

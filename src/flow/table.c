@@ -71,9 +71,8 @@ static bool grow_slots(struct kt_flow_table *t)
 }
 
 /* Deletes by moving later entries of the run up, so that no tombstones slow the search. */
-static void unslot(struct kt_flow_table *t, uint32_t index)
+static void unslot(struct kt_flow_table *t, uint32_t index, uint32_t at)
 {
-    uint32_t at = kt_key_hash(&t->flow[index].key) & t->mask;
     while (t->slot[at].index != index + 1)
         at = (at + 1) & t->mask;
     for (uint32_t next = at;;) {
@@ -94,6 +93,8 @@ static void unslot(struct kt_flow_table *t, uint32_t index)
 void kt_flow_end(struct kt_flow_table *t, uint32_t index, enum kt_flow_end why)
 {
     struct flow *f = &t->flow[index];
+    uint32_t home = kt_key_hash(&f->key) & t->mask;
+    __builtin_prefetch(&t->slot[home]);
     kt_flow_match(t, index);
     if (f->slice != NO_SLICE)
         kt_flow_make_slice(t, index, 0); /* no later label will ask for the interval */
@@ -101,7 +102,7 @@ void kt_flow_end(struct kt_flow_table *t, uint32_t index, enum kt_flow_end why)
     if (r)
         kt_flow_record(t, index, why, r);
     kt_wheel_remove(t, index);
-    unslot(t, index);
+    unslot(t, index, home);
     f->older = t->free_list;
     t->free_list = index;
     t->used--;

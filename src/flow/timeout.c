@@ -82,8 +82,7 @@ static void look_at(struct kt_flow_table *t, uint16_t bucket, int64_t now)
         uint32_t next = f->older;
         if (next != NONE) {
             kt_flow_prefetch(t, next);
-            __builtin_prefetch(&t->more[next]);
-            __builtin_prefetch((const char *)&t->more[next] + KT_CACHE_LINE);
+            kt_more_prefetch(t, next);
         }
         bool over = f->last + kt_flow_timeout(f) <= now;
         kt_wheel_add(t, index); /* the list was taken off: also a flow that ends needs a place */
