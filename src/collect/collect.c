@@ -5,6 +5,12 @@
 
 #define FLOWS_AT_ONCE 256
 
+/* Ids beside the records, so that sorting looks at nothing else. */
+struct ended {
+    uint64_t id;
+    const struct kt_flow_record *record;
+};
+
 struct kt_collect {
     struct kt_collect_options opt;
     struct streams streams;
@@ -22,7 +28,7 @@ struct kt_collect {
     struct kt_point *points;
     size_t points_n, points_cap;
     struct announcers *announcers;
-    const struct kt_flow_record **order;
+    struct ended *order;
     size_t order_cap;
     struct kt_relabel *relabels; /* of all workers */
     size_t relabels_cap;
@@ -254,8 +260,7 @@ static int close_interval(struct kt_collect *c, int64_t start, int64_t length,
 
 static int by_id(const void *a, const void *b)
 {
-    const struct kt_flow_record *x = *(const struct kt_flow_record *const *)a;
-    const struct kt_flow_record *y = *(const struct kt_flow_record *const *)b;
+    const struct ended *x = a, *y = b;
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
@@ -287,12 +292,12 @@ static int ended_flows(struct kt_collect *c, struct kt_harvest *const *h, unsign
     all = 0;
     for (unsigned w = 0; w < n; w++)
         for (size_t i = 0; i < h[w]->records; i++)
-            c->order[all++] = &h[w]->record[i];
+            c->order[all++] = (struct ended){h[w]->record[i].id, &h[w]->record[i]};
     if (all)
         qsort(c->order, all, sizeof *c->order, by_id);
     int rc = KT_OK;
     for (size_t i = 0; i < all && rc == KT_OK; i++) {
-        c->flows[c->flows_n] = *c->order[i];
+        c->flows[c->flows_n] = *c->order[i].record;
         rc = add_flow(c);
     }
     return rc == KT_OK ? send_flows(c) : rc;

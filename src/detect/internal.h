@@ -78,6 +78,8 @@ void kt_record_init(struct kt_record *r, const struct kt_detect *d, bool low);
 /* Takes the value of this interval; the one that leaves the lag enters the record. */
 void kt_record_push(struct kt_record *r, const struct kt_detect *d, float value, bool low);
 float kt_record_best(const struct kt_record *r, const struct kt_detect *d, bool low);
+/* Keeps n values in order: `out`, which is one of them, goes, and `in` comes. */
+void kt_rank(float *sorted, unsigned n, float out, float in);
 /* The k-th smallest (from 0) of n ≤ 32 values. */
 float kt_kth(const float *v, unsigned n, unsigned k);
 

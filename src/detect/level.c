@@ -28,8 +28,8 @@ static const double steady[MEASURES] = {0, 20, 3};
 struct level {
     float recent[RECENT];
     float pending[KT_LAG];
-    double sum;    /* decayed, of the accepted past */
-    uint32_t calm; /* intervals up to now with nothing that comes near the least that matters */
+    double sum;                             /* decayed, of the accepted past */
+    float rank5[5], rank10[10], rank15[15]; /* the newest so many values in order */
     struct kt_record high5, high15, low10;
     bool on;
     float threshold; /* while on: what was exceeded */
@@ -102,18 +102,18 @@ struct window {
     float held5, held15, low10;
 };
 
-static struct window take(struct kt_detect *d, struct level *l, int m, int64_t value)
+static struct window take(struct kt_detect *d, struct level *l, int64_t value)
 {
     float x = value > 0 ? (float)value : 0;
+    kt_rank(l->rank5, 5, l->recent[(d->now - 5) % RECENT], x);
+    kt_rank(l->rank10, 10, l->recent[(d->now - 10) % RECENT], x);
+    kt_rank(l->rank15, 15, l->recent[(d->now - 15) % RECENT], x);
     l->recent[d->now % RECENT] = x;
     float *slot = &l->pending[d->now % KT_LAG];
     if (d->accepting)
         l->sum = l->sum * exp(-1.0 / KT_MEMORY) + *slot;
     *slot = x;
-    l->calm = x >= least[m] / 4 * (double)d->length / KT_SECOND ? 0 : l->calm + 1;
-    if (l->calm >= RECENT) /* most are: no rank of theirs makes a difference */
-        return (struct window){0};
-    return (struct window){held(d, l, 5, 1), held(d, l, 15, 7), held(d, l, 10, 7)};
+    return (struct window){l->rank5[1], l->rank15[7], l->rank10[7]};
 }
 
 static void remember(struct kt_detect *d, struct level *l, const struct window *w)
@@ -290,7 +290,7 @@ static int step(struct kt_detect *d, void *state)
             if (!l)
                 continue;
             for (int m = 0; m < MEASURES; m++) {
-                struct window w = take(d, &l[m], m, sample->value[m]);
+                struct window w = take(d, &l[m], sample->value[m]);
                 if (pass == 0) {
                     float record = kt_record_best(&l[m].high5, d, false);
                     ls->total_mean[m] = mean(d, &l[m]);

@@ -50,6 +50,20 @@ float kt_record_best(const struct kt_record *r, const struct kt_detect *d, bool 
     return low && isinf(r->best) ? 0 : r->best;
 }
 
+void kt_rank(float *sorted, unsigned n, float out, float in)
+{
+    unsigned i = 0;
+    if (in == out)
+        return;
+    while (i + 1 < n && sorted[i] != out)
+        i++;
+    for (; i + 1 < n && sorted[i + 1] < in; i++)
+        sorted[i] = sorted[i + 1];
+    for (; i > 0 && sorted[i - 1] > in; i--)
+        sorted[i] = sorted[i - 1];
+    sorted[i] = in;
+}
+
 float kt_kth(const float *v, unsigned n, unsigned k)
 {
     float s[32]; /* the k + 1 smallest so far, in order */
