@@ -34,11 +34,6 @@ struct kt_acts *kt_activity_now(struct kt_detect *d)
     return &d->activity.ring[d->now % KT_LAG];
 }
 
-struct kt_talk *kt_act_talk(const struct kt_detect *d, const struct kt_act *a)
-{
-    return kt_recent_at(&d->activity.talks, a->talk);
-}
-
 void kt_acts_prefetch(const struct kt_detect *d, const struct kt_recent *t,
                       const struct kt_acts *acts, uint32_t i, int hint)
 {

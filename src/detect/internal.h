@@ -150,7 +150,6 @@ void kt_activity_fini(struct kt_detect *d);
 /* Lets the oldest interval into the baseline (unless tainted) and takes in the new one. */
 int kt_activity_step(struct kt_detect *d, const struct kt_interval *iv);
 struct kt_acts *kt_activity_now(struct kt_detect *d);
-struct kt_talk *kt_act_talk(const struct kt_detect *d, const struct kt_act *a);
 /* Asks for the memory of what a detector keeps of the act a little after the i-th. */
 void kt_acts_prefetch(const struct kt_detect *d, const struct kt_recent *t,
                       const struct kt_acts *acts, uint32_t i, int hint);
@@ -255,5 +254,10 @@ struct kt_detect {
     kt_event_fn *fn;
     void *ctx;
 };
+
+static inline struct kt_talk *kt_act_talk(const struct kt_detect *d, const struct kt_act *a)
+{
+    return (struct kt_talk *)(void *)(d->activity.talks.mem + a->talk * sizeof(struct kt_talk));
+}
 
 #endif

@@ -4,8 +4,8 @@
 int kt_recent_init(struct kt_recent *t, size_t entry_size, size_t key_size, uint32_t cap)
 {
     *t = (struct kt_recent){.entry = (entry_size + 7) / 8 * 8, .key = key_size, .cap = cap};
-    uint32_t buckets = 16;
-    while (buckets < cap)
+    uint32_t buckets = 16; /* many: what is not there shall be told by an empty one */
+    while (buckets < 4 * cap)
         buckets *= 2;
     t->mask = buckets - 1;
     t->mem = kt_pages_new(cap * t->entry);
