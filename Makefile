@@ -2,12 +2,13 @@
 # The two commands that matter are `make run` and `make test`; both install what is missing.
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 600
+SOAK_SECONDS ?= 600
 BUILD = build
 CHECKED = build-asan
 THREADED = build-tsan
 FUZZED = build-fuzz
 
-.PHONY: run build test fuzz format lint check install clean packages
+.PHONY: run build test soak fuzz format lint check install clean packages
 
 run: build
 	$(BUILD)/kotare watch samples/lab.pcap.zst
@@ -29,6 +30,10 @@ test: build check
 		-Db_sanitize=thread -Db_lundef=false
 	@ninja -C $(THREADED)
 	@scripts/run-tests $(BUILD) $(CHECKED) $(THREADED)
+
+# Minutes, not seconds: the long forms of what `make test` does in short.
+soak: build
+	@SOAK_SECONDS=$(SOAK_SECONDS) scripts/soak $(BUILD)/kotare
 
 # FUZZ_SECONDS for each target, two targets at a time.
 fuzz: packages
