@@ -17,8 +17,9 @@ _Static_assert(CLASSES <= PORT_CLASSES, "a class fits a byte");
 
 void kt_ports_init(struct ports *p)
 {
-    for (unsigned port = 0; port < 65536; port++)
-        p->class_of[port] = port < 1024 ? SYSTEM : port < 49152 ? REGISTERED : DYNAMIC;
+    memset(p->class_of, SYSTEM, 1024);
+    memset(p->class_of + 1024, REGISTERED, 49152 - 1024);
+    memset(p->class_of + 49152, DYNAMIC, 65536 - 49152);
     for (unsigned i = 0; i < KT_ARRAY_LEN(known); i++)
         p->class_of[known[i]] = (uint8_t)i;
     memset(p->stream, 0xff, sizeof p->stream);
