@@ -348,10 +348,9 @@ static int relabels(struct kt_collect *c, struct kt_harvest *const *h, unsigned 
         return kt_fail(err, KT_ENOMEM, 0, "no memory for relabels");
     c->relabels = array;
     all = 0;
-    for (unsigned w = 0; w < n; w++) {
-        memcpy(c->relabels + all, h[w]->relabel, h[w]->relabels * sizeof *c->relabels);
-        all += h[w]->relabels;
-    }
+    for (unsigned w = 0; w < n; w++)
+        for (size_t i = 0; i < h[w]->relabels; i++)
+            c->relabels[all++] = h[w]->relabel[i];
     qsort(c->relabels, all, sizeof *c->relabels, by_interval);
     int rc = KT_OK;
     for (size_t i = 0; i < all && rc == KT_OK;) {
