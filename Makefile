@@ -8,7 +8,7 @@ CHECKED = build-asan
 THREADED = build-tsan
 FUZZED = build-fuzz
 
-.PHONY: run build test soak fuzz format lint check install clean packages
+.PHONY: run build test soak fuzz format lint check install clean packages test-packages
 
 run: build
 	$(BUILD)/kotare watch samples/lab.pcap.zst
@@ -16,13 +16,16 @@ run: build
 packages:
 	@scripts/install-packages
 
+test-packages:
+	@scripts/install-packages test
+
 build: packages
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) --prefix=$(PREFIX) -Dtests=false
 	@ninja -C $(BUILD)
 
 # The program is built as users get it; the tests by gcc under ASan and UBSan, and by clang under
 # TSan: so both compilers see every line, and a warning of either is an error.
-test: build check
+test: test-packages build check
 	@test -f $(CHECKED)/build.ninja || CC=gcc meson setup $(CHECKED) -Dui=false \
 		-Db_sanitize=address,undefined -Db_lundef=false
 	@ninja -C $(CHECKED)
@@ -32,29 +35,31 @@ test: build check
 	@scripts/run-tests $(BUILD) $(CHECKED) $(THREADED)
 
 # Minutes, not seconds: the long forms of what `make test` does in short.
-soak: build
+soak: test-packages build
 	@SOAK_SECONDS=$(SOAK_SECONDS) scripts/soak $(BUILD)/kotare
 
 # FUZZ_SECONDS for each target, two targets at a time.
-fuzz: packages
+fuzz: test-packages
 	@test -f $(FUZZED)/build.ninja || CC=clang-14 meson setup $(FUZZED) -Dfuzz=true -Dui=false \
 		-Dtests=false -Db_sanitize=address,undefined -Db_lundef=false
 	@ninja -C $(FUZZED)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz $(FUZZED)
 
-format: packages
+format: test-packages
 	git ls-files '*.c' '*.h' | xargs clang-format-14 -i
 
 # What takes no compiler.
-check: packages
+check: test-packages
 	@scripts/check-layers
 	@scripts/check-scripts
 
-lint: build check
+lint: test-packages build check
 	git ls-files '*.c' '*.h' | xargs clang-format-14 --dry-run -Werror
 	cd ui && npm run --silent check
 
 install: build
+	@meson configure $(BUILD) -Dprefix=$(PREFIX)
+	@ninja -C $(BUILD)
 	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
 
 clean:
