@@ -84,7 +84,8 @@ struct kt_flow_table {
     const struct kt_rules *rules;
     uint16_t *app_of; /* by label */
     int64_t interval;
-    int64_t wheel_at; /* the second up to which time-outs were handled; -1 before the first flow */
+    int64_t began_at; /* the second of the first packet */
+    int64_t wheel_at; /* the second up to which time-outs were handled; -1 before the first tick */
     uint32_t wheel[WHEEL];
     struct kt_harvest *out; /* being filled */
     uint32_t *slice_flow;   /* whose slice it is, NONE when it is made already */

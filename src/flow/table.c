@@ -160,8 +160,8 @@ static uint32_t begin(struct kt_flow_table *t, const struct kt_packet *p, int *s
     m->first = p->ts;
     m->iface = p->iface;
     kt_flow_begin_evidence(t, index);
-    if (KT_UNLIKELY(t->wheel_at < 0))
-        t->wheel_at = p->ts / WHEEL_TURN;
+    if (KT_UNLIKELY(t->begun == 0))
+        t->began_at = p->ts / WHEEL_TURN;
     put(t->slot, t->mask, (struct slot){p->hash, index + 1});
     t->used++;
     t->begun++;

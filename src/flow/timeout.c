@@ -46,6 +46,8 @@ void kt_wheel_add(struct kt_flow_table *t, uint32_t index)
 {
     struct flow *f = &t->flow[index];
     int64_t second = (f->last + kt_flow_timeout(f)) / WHEEL_TURN;
+    if (KT_UNLIKELY(second < t->wheel_at)) /* a packet that came late */
+        second = t->wheel_at;
     uint16_t bucket = (uint16_t)(second % WHEEL);
     f->bucket = bucket;
     f->older = t->wheel[bucket];
@@ -92,10 +94,12 @@ static void look_at(struct kt_flow_table *t, uint16_t bucket, int64_t now)
     }
 }
 
+/* The wheel stands where the last tick put it, and nowhere before the first one: what is ended when
+ * depends on the ticks, which all workers share, and not on what else a worker's table holds. */
 void kt_wheel_expire(struct kt_flow_table *t, int64_t now)
 {
     int64_t second = now / WHEEL_TURN;
-    if (second - t->wheel_at >= WHEEL)
+    if (t->wheel_at < 0 || second - t->wheel_at >= WHEEL)
         t->wheel_at = second - WHEEL + 1;
     for (; t->wheel_at < second; t->wheel_at++)
         look_at(t, (uint16_t)((uint64_t)t->wheel_at % WHEEL), now);
@@ -107,7 +111,8 @@ void kt_wheel_expire(struct kt_flow_table *t, int64_t now)
 uint32_t kt_wheel_first(struct kt_flow_table *t)
 {
     uint32_t any = NONE;
-    for (int64_t at = t->wheel_at; at < t->wheel_at + WHEEL; at++) {
+    int64_t from = t->wheel_at < 0 ? t->began_at : t->wheel_at;
+    for (int64_t at = from; at < from + WHEEL; at++) {
         uint32_t index = t->wheel[(uint64_t)at % WHEEL], next;
         for (; index != NONE; index = next) {
             const struct flow *f = &t->flow[index];
