@@ -173,3 +173,27 @@ def sums(points, kind):
         if k == kind:
             total[name] = tuple(a + b for a, b in zip(total[name], value))
     return {name: value for name, value in total.items() if any(value)}
+
+
+# ---- tests as functions ----
+
+def main(module):
+    """Runs every test_… of a module in a folder of its own; exits with the number of failures."""
+    import inspect
+    import sys
+    import tempfile
+    import time
+    import traceback
+    failed = 0
+    for name, test in [(n, t) for n, t in module.items() if n.startswith("test_") and callable(t)]:
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                test(*[folder][:len(inspect.signature(test).parameters)])
+                result = "ok"
+            except Exception:
+                traceback.print_exc()
+                failed += 1
+                result = "FAILED"
+        print(f"{name}: {result} ({time.monotonic() - began:.1f} s)", flush=True)
+    sys.exit(failed)

@@ -32,6 +32,10 @@
 struct kt_reader;
 
 KT_MUST_USE int kt_reader_open(struct kt_reader **reader, const char *path, struct kt_error *err);
+/* The same, but once `stop` is set, also by a signal handler, a wait for more from a pipe ends as if
+ * the input did. The flag must outlive the reader; it may be NULL. */
+KT_MUST_USE int kt_reader_open_until(struct kt_reader **reader, const char *path,
+                                     const struct kt_flag *stop, struct kt_error *err);
 /* Fills up to `len` bytes. Returns how many (fewer only at the end or before a fault), 0 at the
  * end, or a negative code. What could be read before a fault is delivered first. */
 KT_MUST_USE ssize_t kt_reader_read(struct kt_reader *r, void *buf, size_t len,

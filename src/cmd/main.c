@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "cmd.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdio_ext.h>
+#include <unistd.h>
 
 static const struct kt_command commands[] = {
     {"watch", "carry captures or an interface through to the page", kt_cmd_watch},
@@ -17,10 +22,36 @@ static void help(FILE *out)
           out);
 }
 
-int main(int argc, char **argv)
+/* A standard stream that is closed gets one that can only be used the other way round: else the
+ * first file that is opened would take its number, and be read or written in its place. */
+static bool open_standard(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            return false;
+    return true;
+}
+
+int kt_cmd_said(int e, int code)
+{
+    errno = 0;
+    if (fflush(stdout) != 0 && !e)
+        e = errno;
+    else if (ferror(stdout) && !e)
+        e = EIO;
+    clearerr(stdout);
+    __fpurge(stdout);
+    if (e == 0 || e == EPIPE) /* who closes a pipe has read enough */
+        return code;
+    fprintf(stderr, "kotare: standard output: cannot write: %s\n", strerror(e));
+    return code ? code : kt_code_exit(KT_EIO);
+}
+
+static int dispatch(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--version") == 0)
-        return puts("kotare " KT_VERSION) < 0;
+        return puts("kotare " KT_VERSION), 0;
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
         help(stdout);
         return 0;
@@ -32,4 +63,12 @@ int main(int argc, char **argv)
         fprintf(stderr, "kotare: there is no command \"%s\"\n", argv[1]);
     help(stderr);
     return 1;
+}
+
+int main(int argc, char **argv)
+{
+    if (!open_standard())
+        return kt_code_exit(KT_EIO);
+    signal(SIGXFSZ, SIG_IGN); /* a limit of the size of files is told like a full disk */
+    return kt_cmd_said(0, dispatch(argc, argv));
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "watch.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -37,8 +38,11 @@ static struct kt_json begin(struct kt_watch *w, const char *type)
 static void end(struct kt_watch *w, struct kt_json *j)
 {
     kt_json_close(j, '}');
-    if (!w->line.failed)
-        puts(w->line.data);
+    if (w->line.failed || w->out_errno || puts(w->line.data) != EOF)
+        return;
+    w->out_errno = errno;
+    if (w->once && !w->store_path) /* then nobody gets anything of the rest */
+        kt_watch_stop();
 }
 
 void kt_report_flow(struct kt_watch *w, const struct kt_flow_record *r)
@@ -194,6 +198,7 @@ void kt_report_summary(struct kt_watch *w)
     size_t n = app_rows(w, app);
     size_t categories = category_rows(app, n, app + apps);
     (w->json ? machines : people)(w, app, n, app + apps, categories);
-    fflush(stdout);
+    if (fflush(stdout) != 0 && !w->out_errno)
+        w->out_errno = errno;
     free(app);
 }

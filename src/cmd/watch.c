@@ -13,6 +13,11 @@ static void on_signal(int number)
     kt_flag_set(&stop);
 }
 
+void kt_watch_stop(void)
+{
+    kt_flag_set(&stop);
+}
+
 /* ---- the pipeline's worker side ---- */
 
 static void *worker_new(void *ctx, unsigned number)
@@ -303,13 +308,14 @@ static int run(struct kt_watch *w)
     }
     if (w->warning[0])
         fprintf(stderr, "kotare: %s\n", w->warning);
+    int code = kt_cmd_said(w->out_errno, kt_code_exit(rc));
     if (w->web && !kt_flag_get(&stop)) {
         fprintf(stderr, "the page stays at %s until Ctrl-C\n", kt_web_url(w->web));
         while (!kt_flag_get(&stop))
             usleep(100000);
     }
     finish(w);
-    return kt_code_exit(rc);
+    return code;
 }
 
 int kt_cmd_watch(int argc, char **argv)

@@ -25,6 +25,7 @@ struct kt_watch {
     struct kt_detect *detect;
     struct kt_web *web;
     struct kt_pipeline_stats stats;
+    int out_errno; /* of the first line that could not be written */
     bool live;
     struct kt_error fault; /* of an op, or of an input */
     /* what the events were, by the detector's number */
@@ -41,6 +42,7 @@ struct kt_watch {
     struct kt_buf line;
 };
 
+void kt_watch_stop(void); /* as Ctrl-C does */
 void kt_report_progress(struct kt_watch *w, bool last);
 void kt_report_flow(struct kt_watch *w, const struct kt_flow_record *r);
 void kt_report_summary(struct kt_watch *w);

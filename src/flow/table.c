@@ -229,6 +229,8 @@ static void tcp(struct kt_flow_table *t, uint32_t index, unsigned side, const st
             f->last = p->ts > f->last ? p->ts : f->last;
             kt_wheel_add(t, index);
         }
+    } else {
+        f->tcp_flags[side] |= flags;
     }
     if (p->payload_len == 0)
         return;

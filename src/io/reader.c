@@ -7,14 +7,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Waits until a pipe has something. False: the reader is being closed. */
+#define STOP_MS 100 /* a flag wakes nobody: it is looked at so often */
+
+static bool stopped(const struct kt_reader *r)
+{
+    return r->stop && kt_flag_get(r->stop);
+}
+
+/* Waits until a pipe has something. False: the reader is being closed, or told to stop. */
 static bool wait_readable(struct kt_reader *r)
 {
     struct pollfd p[2] = {{.fd = r->fd, .events = POLLIN}, {.fd = r->wake[0], .events = POLLIN}};
-    while (poll(p, 2, -1) < 0)
-        if (errno != EINTR)
-            return true; /* let read() tell what is wrong */
-    return p[1].revents == 0;
+    int n;
+    do {
+        if (stopped(r))
+            return false;
+        n = poll(p, 2, r->stop ? STOP_MS : -1);
+    } while (n == 0 || (n < 0 && errno == EINTR));
+    return n < 0 || p[1].revents == 0; /* a failure: let read() tell what is wrong */
 }
 
 ssize_t kt_reader_raw(struct kt_reader *r, void *buf, size_t len, struct kt_error *err)
@@ -66,11 +76,13 @@ static int open_file(struct kt_reader *r, const char *path, struct kt_error *err
     r->name = strdup(standard ? "standard input" : path);
     if (!r->name)
         return kt_fail(err, KT_ENOMEM, 0, "%s: no memory", path);
+    struct stat st;
+    /* of a named pipe even the opening would wait, for a writer */
+    int wait = !standard && stat(path, &st) == 0 && S_ISFIFO(st.st_mode) ? O_NONBLOCK : 0;
     r->fd = standard ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
-                     : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+                     : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | wait);
     if (r->fd < 0)
         return kt_fail_errno(err, errno, "%s: cannot open", r->name);
-    struct stat st;
     if (fstat(r->fd, &st) < 0)
         return kt_fail_errno(err, errno, "%s: cannot open", r->name);
     if (S_ISDIR(st.st_mode))
@@ -87,11 +99,18 @@ static int open_file(struct kt_reader *r, const char *path, struct kt_error *err
 
 int kt_reader_open(struct kt_reader **reader, const char *path, struct kt_error *err)
 {
+    return kt_reader_open_until(reader, path, NULL, err);
+}
+
+int kt_reader_open_until(struct kt_reader **reader, const char *path, const struct kt_flag *stop,
+                         struct kt_error *err)
+{
     *reader = NULL;
     struct kt_reader *r = calloc(1, sizeof *r);
     if (!r)
         return kt_fail(err, KT_ENOMEM, 0, "%s: no memory", path);
     r->fd = r->wake[0] = r->wake[1] = -1;
+    r->stop = stop;
     int rc = open_file(r, path, err);
     if (rc == KT_OK && r->codec)
         rc = kt_unpack_start(&r->unpack, r, err);

@@ -26,16 +26,18 @@ static void close_input(struct kt_feed *f)
     f->src = NULL;
 }
 
+/* An input that was told to stop ends anywhere: that is no fault. */
 static void keep_fault(struct kt_feed *f, const struct kt_error *err)
 {
-    if (!f->fault.code)
+    bool stopped = f->opt->stop && kt_flag_get(f->opt->stop) && err->code == KT_ETRUNCATED;
+    if (!f->fault.code && !stopped)
         f->fault = *err;
 }
 
 static int open_next(struct kt_feed *f)
 {
     while (!f->src) {
-        if (f->next_input >= f->opt->input_count)
+        if (f->next_input >= f->opt->input_count || (f->opt->stop && kt_flag_get(f->opt->stop)))
             return KT_END;
         struct kt_error err = {0};
         const char *uri = f->opt->inputs[f->next_input++];

@@ -190,13 +190,31 @@ static int make_temp(struct kt_store *st, struct kt_error *err)
     return asprintf(&st->path, "%s/store.kt", st->temp) < 0 ? KT_ENOMEM : KT_OK;
 }
 
+/* SQLite tries to write, then to read only, and tells the reason of the second. */
+static int why_not_opened(const struct kt_store *st)
+{
+    if (access(st->path, F_OK) == 0)
+        return access(st->path, st->writer ? R_OK | W_OK : R_OK) < 0 ? errno : 0;
+    if (errno != ENOENT || !st->writer)
+        return errno;
+    const char *slash = strrchr(st->path, '/');
+    char *folder = slash ? strndup(st->path, (size_t)(slash - st->path) + 1) : strdup(".");
+    int e = folder && access(folder, W_OK | X_OK) < 0 ? errno : 0;
+    free(folder);
+    return e;
+}
+
 static int open_db(struct kt_store *st, struct kt_error *err)
 {
     /* Without CREATE first: then a missing file says so instead of "unable to open". */
     if (!st->writer && access(st->path, R_OK) < 0)
         return kt_fail_errno(err, errno, "%s: cannot open the store", st->path);
     int flags = st->writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
-    if (sqlite3_open_v2(st->path, &st->db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+    int rc = sqlite3_open_v2(st->path, &st->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
+    int reason = rc == SQLITE_CANTOPEN ? why_not_opened(st) : 0;
+    if (reason)
+        return kt_fail_errno(err, reason, "%s: cannot open it", st->path);
+    if (rc != SQLITE_OK)
         return st->db ? kt_store_sql_fail(st, err, "open it")
                       : kt_fail(err, KT_ENOMEM, 0, "%s: no memory to open it", st->path);
     sqlite3_extended_result_codes(st->db, 1);

@@ -66,7 +66,7 @@ static int open_file(struct kt_source *s, const struct kt_registry *registry, co
                      const struct kt_source_options *opt, struct kt_error *err)
 {
     uint8_t head[64];
-    int rc = kt_reader_open(&s->reader, path, err);
+    int rc = kt_reader_open_until(&s->reader, path, opt->stop, err);
     if (rc < 0)
         return rc;
     struct kt_window *w = &s->window;
@@ -75,7 +75,7 @@ static int open_file(struct kt_source *s, const struct kt_registry *registry, co
         return rc;
     rc = kt_window_need(w, 1, err);
     if (rc == KT_END)
-        return kt_fail(err, KT_ETRUNCATED, 0, "%s: the file is empty", path);
+        return kt_fail(err, KT_ETRUNCATED, 0, "%s: the file is empty", kt_reader_name(s->reader));
     if (rc < 0)
         return rc;
     size_t len = w->end < sizeof head ? w->end : sizeof head;
@@ -86,7 +86,7 @@ static int open_file(struct kt_source *s, const struct kt_registry *registry, co
         return kt_fail(err, KT_EUNSUPPORTED, 0,
                        "%s: at byte 0: this is no trace format known here (it begins %02x %02x "
                        "%02x %02x)",
-                       path, head[0], len > 1 ? head[1] : 0, len > 2 ? head[2] : 0,
+                       kt_reader_name(s->reader), head[0], len > 1 ? head[1] : 0, len > 2 ? head[2] : 0,
                        len > 3 ? head[3] : 0);
     return s->ops->open(s, path, opt, err);
 }

@@ -299,11 +299,13 @@ static void test_handshake_rtt(void **state)
     struct world w;
     world_init(&w, 0);
     handshake(&w, T0);
+    SEND(&w, .ts = T0 + 30 * MS, .proto = KT_PROTO_TCP, B_TO_A, .flags = KT_TCP_PSH | KT_TCP_ACK | 32,
+         .seq = 501);
     const struct kt_flow_record *r = the_end(&w);
     assert_int_equal(r->rtt_us, 20000);
     assert_int_equal(r->flags, KT_FLOW_SYN | KT_FLOW_ANSWERED);
     assert_int_equal(r->tcp_flags[0], KT_TCP_SYN | KT_TCP_ACK);
-    assert_int_equal(r->tcp_flags[1], KT_TCP_SYN | KT_TCP_ACK);
+    assert_int_equal(r->tcp_flags[1], KT_TCP_SYN | KT_TCP_ACK | KT_TCP_PSH | 32);
     assert_int_equal(w.slice[0].rtt_us, 20000);
     assert_string_equal(label(&w, r), kt_rules_label(w.rules, KT_LABEL_NO_PAYLOAD)->name);
     world_fini(&w);
