@@ -144,6 +144,9 @@ struct kt_flow_options {
     uint32_t max_flows; /* 0: 2^20. About 600 bytes each, used only as flows come; when full, one
                            of those that would time out first is ended */
     int64_t interval;
+    /* Live with several rings, where what announces a flow may be read after it: a new flow that is
+     * not known at the end of its first interval is looked up there. NULL: not so. */
+    struct kt_expect *expect;
 };
 
 /* One table belongs to one worker thread. */
@@ -174,6 +177,9 @@ KT_MUST_USE int kt_expect_new(struct kt_expect **expect, const struct kt_rules *
                               struct kt_error *err); /* the rules must outlive it */
 /* Marks those that announce, and those of flows that were announced. Any thread. */
 void kt_expect_packets(struct kt_expect *e, struct kt_packet *p, unsigned n);
+/* Was a flow with this key, side 0 its initiator, announced? Then *clue is what a packet would have
+ * been marked with. */
+bool kt_expect_find(struct kt_expect *e, const struct kt_key *flow, int64_t ts, uint64_t *clue);
 struct kt_expect_stats {
     uint64_t announced; /* endpoints named */
     uint64_t met;       /* … at which a flow was seen */

@@ -78,7 +78,8 @@ struct kt_pipeline_options {
 struct kt_pipeline_stats {
     uint64_t packets, bytes; /* seen; bytes as on the wire */
     uint64_t not_ip, malformed;
-    uint64_t lost;                    /* packets known to be lost before they reached us */
+    uint64_t lost;          /* packets known to be lost before they reached us */
+    uint64_t lost_handover; /* of lost: live, another ring\'s worker had no room for them */
     uint64_t bytes_done, bytes_total; /* of the input files, as packed */
     uint64_t first, last;             /* time of the first packet and the latest, 0 before */
 };

@@ -70,6 +70,7 @@ struct kt_source_options {
     unsigned stream;    /* live: which of them this source is */
     int fanout;         /* live: the group's id, the same for all of its rings */
     unsigned snaplen;   /* live: bytes kept a packet, 0: all */
+    int wake;           /* live: a descriptor that ends waiting when it is readable; 0: none */
     const char *filter; /* a BPF expression (pcap-filter(7)), may be NULL */
 };
 
@@ -105,6 +106,10 @@ KT_MUST_USE int kt_source_open(struct kt_source **src, const struct kt_registry 
  * negative code; what was good before a fault has been delivered by earlier calls. */
 KT_MUST_USE int kt_source_read(struct kt_source *src, struct kt_batch *batch, struct kt_error *err);
 void kt_source_stats(const struct kt_source *src, struct kt_trace_stats *stats);
+/* On which of the `streams` rings of a fanout group the packets with this key belong; both
+ * directions on the same. The kernel puts nearly all there by itself: it sees through VLANs and one
+ * encapsulation, and not together what is fragmented. The rest comes to any of them. */
+unsigned kt_fanout_lane(const struct kt_key *key, unsigned streams);
 /* Would this URI open a live device? */
 bool kt_source_is_live(const struct kt_registry *registry, const char *uri);
 /* Bytes of the file that a URI names, packed as it is; 0: no regular file. */

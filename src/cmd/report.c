@@ -175,6 +175,7 @@ static void machines(struct kt_watch *w, const struct row *app, size_t apps,
     kt_json_put_u64(&j, "not_ip", kt_count_get(&w->stats.not_ip));
     kt_json_put_u64(&j, "malformed", kt_count_get(&w->stats.malformed));
     kt_json_put_u64(&j, "lost", kt_count_get(&w->stats.lost));
+    kt_json_put_u64(&j, "lost_handover", kt_count_get(&w->stats.lost_handover));
     kt_json_put_u64(&j, "evicted", w->evicted);
     if (w->expect) {
         struct kt_expect_stats e = kt_expect_stats(w->expect);

@@ -28,6 +28,8 @@ static void *worker_new(void *ctx, unsigned number)
     struct kt_flow_options opt = {.rules = w->rules,
                                   .max_flows = (1u << 20) / w->pipeline.workers,
                                   .interval = w->pipeline.interval};
+    if (w->pipeline.workers > 1 && kt_source_is_live(w->pipeline.registry, w->pipeline.inputs[0]))
+        opt.expect = w->expect;
     return kt_flow_table_new(&t, &opt, NULL) == KT_OK ? t : NULL;
 }
 

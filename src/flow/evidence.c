@@ -3,9 +3,12 @@
  * What identification needs of a flow, and when it is asked: for good when both sides have spoken,
  * provisionally at the end of an interval and of the flow. */
 #include "internal.h"
+#include <stdlib.h>
 
 /* The segment behind the SYN may never be seen; then any payload must do. */
 #define PATIENCE 4
+/* A ring hands over what it has after 50 ms; its thread may have to wait for a core. */
+#define ASK_LATE (KT_SECOND / 2)
 
 static uint16_t fixed_label(const struct kt_key *k)
 {
@@ -106,6 +109,49 @@ void kt_flow_match(struct kt_flow_table *t, uint32_t index)
     uint16_t now = t->app_of[m->verdict.label];
     if (now != before)
         relabel(t, m, before, now);
-    if ((f->state & ST_FIRSTS) == ST_FIRSTS)
+    if (kt_flow_decided(t, index))
         m->tolds = 0;
+}
+
+/* Was the flow announced? Only those that nobody knows are looked up. */
+void kt_flow_ask(struct kt_flow_table *t, uint32_t index)
+{
+    struct flow *f = &t->flow[index];
+    struct more *m = &t->more[index];
+    uint64_t clue;
+    if (m->seen.announced || m->verdict.label > KT_LABEL_NO_PAYLOAD ||
+        !kt_expect_find(t->expect, &f->key, m->first, &clue))
+        return;
+    m->seen.announced = kt_clue_label(clue);
+    m->announcer = kt_clue_packet(clue);
+    f->state |= ST_STALE;
+    kt_flow_match(t, index);
+}
+
+/* An interval closes as soon as one ring has a packet of the next: what another ring has to say of
+ * flows that began late in it may still be to come. They are asked for once more an interval on. */
+bool kt_flow_ask_first(struct kt_flow_table *t, uint32_t index, int64_t interval)
+{
+    const struct more *m = &t->more[index];
+    kt_flow_ask(t, index);
+    if (m->verdict.label > KT_LABEL_NO_PAYLOAD || m->first < interval + t->interval - ASK_LATE)
+        return true;
+    if (t->asks == t->ask_cap) {
+        size_t cap = t->ask_cap ? t->ask_cap * 2 : 256;
+        struct kt_flow_ref *more = realloc(t->ask, cap * sizeof *more);
+        if (!more)
+            return false;
+        t->ask = more;
+        t->ask_cap = cap;
+    }
+    t->ask[t->asks++] = (struct kt_flow_ref){m->id, index};
+    return true;
+}
+
+void kt_flow_ask_again(struct kt_flow_table *t)
+{
+    for (size_t i = 0; i < t->asks; i++)
+        if (t->more[t->ask[i].index].id == t->ask[i].id)
+            kt_flow_ask(t, t->ask[i].index);
+    t->asks = 0;
 }

@@ -113,12 +113,17 @@ static void expect(struct kt_expect *e, const struct expected *x, int64_t now)
     put_in(e, where, x);
 }
 
-/* The place of who expects a flow with this end; NULL: nobody. */
-static struct expected *look_up(struct kt_expect *e, const struct kt_packet *p, unsigned side)
+static bool waited_for(const struct kt_expect *e, uint16_t port)
 {
-    const struct kt_key *k = &p->key;
+    return kt_count_get(&e->port[port / 64]) >> port % 64 & 1;
+}
+
+/* The place of who expects a flow with this end at this time; NULL: nobody. */
+static struct expected *look_up(struct kt_expect *e, const struct kt_key *k, unsigned side,
+                                int64_t ts)
+{
     uint16_t port = k->port[side];
-    if (!(kt_count_get(&e->port[port / 64]) >> port % 64 & 1))
+    if (!waited_for(e, port))
         return NULL;
     struct expected *b = bucket(e, k->addr[side], port, k->proto);
     for (int i = 0; i < WAYS; i++) {
@@ -126,12 +131,33 @@ static struct expected *look_up(struct kt_expect *e, const struct kt_packet *p, 
         if (!x->marks || x->port != port || x->proto != k->proto || x->ip != k->ip ||
             x->tunnel != k->tunnel || memcmp(x->addr, k->addr[side], 16))
             continue;
-        if (x->until <= p->ts)
+        if (x->until <= ts)
             take_out(e, x);
         else if (x->anyone || !memcmp(x->peer, k->addr[!side], 16))
             return x;
     }
     return NULL;
+}
+
+/* TCP goes to who waits, UDP may also come from there. `to`: the side that the connection goes to.
+ */
+static bool met(struct kt_expect *e, const struct kt_key *k, unsigned to, int64_t ts,
+                uint64_t *clue)
+{
+    pthread_mutex_lock(&e->lock);
+    struct expected *x = look_up(e, k, to, ts);
+    if (!x && k->proto == KT_PROTO_UDP)
+        x = look_up(e, k, !to, ts);
+    if (x) {
+        *clue = kt_clue(x->packet, x->label);
+        e->stats.met += x->marks == MARKS;
+        if (x->marks == 1)
+            take_out(e, x);
+        else
+            x->marks--;
+    }
+    pthread_mutex_unlock(&e->lock);
+    return x != NULL;
 }
 
 /* ---- packets ---- */
@@ -161,11 +187,6 @@ static void hear(struct kt_expect *e, struct kt_packet *p)
     pthread_mutex_unlock(&e->lock);
 }
 
-static bool waited_for(const struct kt_expect *e, uint16_t port)
-{
-    return kt_count_get(&e->port[port / 64]) >> port % 64 & 1;
-}
-
 /* TCP is looked at when a connection opens, UDP always: it has no such moment. */
 static inline bool may_be_met(const struct kt_expect *e, const struct kt_packet *p)
 {
@@ -177,23 +198,10 @@ static inline bool may_be_met(const struct kt_expect *e, const struct kt_packet 
 
 static void meet(struct kt_expect *e, struct kt_packet *p)
 {
-    if (p->flags & (KT_PKT_ICMP_ERROR | KT_PKT_FRAGMENT_LATER))
-        return;
     bool answer = p->proto == KT_PROTO_TCP && p->tcp_flags & KT_TCP_ACK;
-    pthread_mutex_lock(&e->lock);
-    struct expected *x = look_up(e, p, !answer);
-    if (!x && p->proto == KT_PROTO_UDP)
-        x = look_up(e, p, 0);
-    if (x) {
+    if (!(p->flags & (KT_PKT_ICMP_ERROR | KT_PKT_FRAGMENT_LATER)) &&
+        met(e, &p->key, !answer, p->ts, &p->clue))
         p->flags |= KT_PKT_ANNOUNCED;
-        p->clue = kt_clue(x->packet, x->label);
-        e->stats.met += x->marks == MARKS;
-        if (x->marks == 1)
-            take_out(e, x);
-        else
-            x->marks--;
-    }
-    pthread_mutex_unlock(&e->lock);
 }
 
 void kt_expect_packets(struct kt_expect *e, struct kt_packet *p, unsigned n)
@@ -204,6 +212,13 @@ void kt_expect_packets(struct kt_expect *e, struct kt_packet *p, unsigned n)
         if (KT_UNLIKELY(kt_ident_may_announce(&p[i])))
             hear(e, &p[i]);
     }
+}
+
+bool kt_expect_find(struct kt_expect *e, const struct kt_key *flow, int64_t ts, uint64_t *clue)
+{
+    return kt_count_get(&e->live) &&
+           (waited_for(e, flow->port[0]) || waited_for(e, flow->port[1])) &&
+           met(e, flow, 1, ts, clue);
 }
 
 struct kt_expect_stats kt_expect_stats(struct kt_expect *e)

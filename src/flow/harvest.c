@@ -157,6 +157,9 @@ void kt_flow_make_slice(struct kt_flow_table *t, uint32_t index, int64_t interva
     struct more *m = &t->more[index];
     struct kt_slice *s = &t->out->slice[f->slice];
     kt_flow_match(t, index);
+    if (KT_UNLIKELY(t->expect != NULL) && f->slice_flags & KT_SLICE_NEW && interval &&
+        !kt_flow_ask_first(t, index, interval))
+        t->no_memory = true;
     memset(s, 0, sizeof *s);
     memcpy(s->addr, f->key.addr, sizeof s->addr);
     memcpy(s->port, f->key.port, sizeof s->port);
@@ -182,9 +185,7 @@ void kt_flow_make_slice(struct kt_flow_table *t, uint32_t index, int64_t interva
         s->flags |= KT_SLICE_UNANSWERED;
     t->slice_flow[f->slice] = NONE;
     f->slice = NO_SLICE;
-    bool decided = (f->state & ST_FIRSTS) == ST_FIRSTS ||
-                   (f->key.proto != KT_PROTO_TCP && f->key.proto != KT_PROTO_UDP);
-    if (!decided)
+    if (!kt_flow_decided(t, index))
         remember(m, interval, s->bytes[0] + s->bytes[1], s->packets[0] + s->packets[1],
                  !!(s->flags & KT_SLICE_NEW));
 }
@@ -280,6 +281,7 @@ int kt_flow_table_tick(struct kt_flow_table *t, int64_t start, bool closes, bool
     struct kt_harvest *h = t->out;
     *harvest = NULL;
     if (closes) {
+        kt_flow_ask_again(t);
         make_slices(t, start);
         if (!last)
             kt_wheel_expire(t, start + t->interval);

@@ -82,7 +82,10 @@ struct kt_flow_table {
     uint32_t used, fresh, free_list, max;
     uint64_t begun, evicted;
     const struct kt_rules *rules;
-    uint16_t *app_of; /* by label */
+    uint16_t *app_of;         /* by label */
+    struct kt_expect *expect; /* or NULL */
+    struct kt_flow_ref *ask;  /* new flows to be looked up there once more */
+    size_t asks, ask_cap;
     int64_t interval;
     int64_t began_at; /* the second of the first packet */
     int64_t wheel_at; /* the second up to which time-outs were handled; -1 before the first tick */
@@ -111,6 +114,10 @@ void kt_flow_evidence(struct kt_flow_table *t, uint32_t index, unsigned side,
                       const struct kt_packet *p, uint32_t seq);
 void kt_flow_match(struct kt_flow_table *t, uint32_t index);
 void kt_flow_announced(struct kt_flow_table *t, uint32_t index, uint64_t clue);
+/* Live: what others announced and was read too late. */
+void kt_flow_ask(struct kt_flow_table *t, uint32_t index);
+bool kt_flow_ask_first(struct kt_flow_table *t, uint32_t index, int64_t interval);
+void kt_flow_ask_again(struct kt_flow_table *t);
 
 /* harvest.c */
 bool kt_flow_touch(struct kt_flow_table *t, uint32_t index, uint64_t seq);
@@ -134,6 +141,16 @@ static inline void kt_more_prefetch(const struct kt_flow_table *t, uint32_t inde
 {
     for (size_t at = 0; at < sizeof *t->more; at += KT_CACHE_LINE)
         __builtin_prefetch((const char *)&t->more[index] + at);
+}
+
+/* Will its label stay? */
+static inline bool kt_flow_decided(const struct kt_flow_table *t, uint32_t index)
+{
+    const struct flow *f = &t->flow[index];
+    if (f->key.proto != KT_PROTO_TCP && f->key.proto != KT_PROTO_UDP)
+        return true;
+    return (f->state & ST_FIRSTS) == ST_FIRSTS &&
+           !(t->expect && t->more[index].verdict.label <= KT_LABEL_NO_PAYLOAD);
 }
 
 static inline bool kt_flow_closed(const struct flow *f)

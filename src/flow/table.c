@@ -96,11 +96,14 @@ void kt_flow_end(struct kt_flow_table *t, uint32_t index, enum kt_flow_end why)
     uint32_t home = kt_key_hash(&f->key) & t->mask;
     __builtin_prefetch(&t->slot[home]);
     kt_flow_match(t, index);
+    if (KT_UNLIKELY(t->expect != NULL))
+        kt_flow_ask(t, index);
     if (f->slice != NO_SLICE)
         kt_flow_make_slice(t, index, 0); /* no later label will ask for the interval */
     struct kt_flow_record *r = kt_harvest_record(t);
     if (r)
         kt_flow_record(t, index, why, r);
+    t->more[index].id = KT_FLOW_NONE;
     kt_wheel_remove(t, index);
     unslot(t, index, home);
     f->older = t->free_list;
@@ -357,6 +360,7 @@ int kt_flow_table_new(struct kt_flow_table **table, const struct kt_flow_options
     if (t->max > 1u << 28)
         t->max = 1u << 28;
     t->rules = opt->rules;
+    t->expect = opt->expect;
     t->interval = opt->interval ? opt->interval : KT_SECOND;
     t->mask = SLOTS_MIN - 1;
     t->slot = kt_pages_new(SLOTS_MIN * sizeof *t->slot);
@@ -388,6 +392,7 @@ void kt_flow_table_free(struct kt_flow_table *t)
     kt_pages_free(t->more, t->max * sizeof *t->more);
     free(t->app_of);
     free(t->slice_flow);
+    free(t->ask);
     kt_harvest_free(t->out);
     kt_harvest_free(t->spare);
     free(t);

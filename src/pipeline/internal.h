@@ -86,6 +86,24 @@ int kt_run_inline(struct kt_run *r, struct kt_error *err);
 int kt_run_many(struct kt_run *r, struct kt_error *err);
 int kt_run_live(struct kt_run *r, struct kt_error *err);
 
+/* ---- handover.c: live, packets of one ring for another one's worker ---- */
+
+struct kt_handover;
+struct kt_parcel;
+struct kt_handover *kt_handover_new(unsigned lanes);
+void kt_handover_free(struct kt_handover *h);
+/* A descriptor that is readable while something waits for this lane; 0: none. */
+int kt_handover_wake(const struct kt_handover *h, unsigned lane);
+/* Copies the view and holds the block. False: no room. */
+bool kt_handover_give(struct kt_handover *h, unsigned from, unsigned to, const struct kt_packet *p,
+                      struct kt_block *block);
+/* What was given goes on its way: once a batch, as a parcel holds one block. */
+void kt_handover_send(struct kt_handover *h, unsigned from);
+/* The next packets for this lane, or NULL. They are good until the next call, which *held (NULL at
+ * first) must come back to: also the one that returns NULL. */
+struct kt_packet *kt_handover_take(struct kt_handover *h, unsigned lane, unsigned *n,
+                                   struct kt_parcel **held);
+
 /* ---- crew.c: worker threads' results to the reporter ---- */
 
 struct kt_result {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * A capture ring and a thread per worker. The kernel's fanout keeps both directions of a flow, and
- * the fragments of a datagram, on one ring. The wall clock closes an interval a little after its
- * end, when a ring had time to hand over its last packets. */
+ * A capture ring and a thread per worker. The kernel puts nearly every packet on the ring of the
+ * worker that owns its flow; who finds another's (a fragment, a packet deep in tunnels) hands it
+ * on. The wall clock closes an interval a little after its end, when a ring had time to hand over
+ * its last packets. */
 #include "internal.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ struct lane {
     void *worker;
     struct kt_source *src;
     struct kt_steer *steer;
+    struct kt_handover *handover; /* all lanes' */
     struct kt_ring *results;
     struct kt_intervals iv;
     uint64_t lost;
@@ -51,24 +53,66 @@ static void count_lost(struct lane *l)
     l->lost = lost;
 }
 
-static void take(struct lane *l, struct kt_batch *b)
+/* Hands packets to the lane's worker in runs that no tick cuts. */
+static void work(struct lane *l, const struct kt_packet *p, unsigned n)
 {
     struct kt_run *r = l->run;
     unsigned from = 0;
-    kt_steer_decode(l->steer, b->packet, b->n, r->stats);
-    for (unsigned i = 0; i < b->n; i++)
-        b->packet[i].seq = b->packet[i].seq * r->workers + l->number; /* unique among the lanes */
-    kt_run_look(r, b->packet, b->n);
-    for (unsigned i = 0; i < b->n; i++) {
-        if (b->packet[i].ts - l->iv.start >= l->iv.length) {
+    for (unsigned i = 0; i < n; i++) {
+        if (p[i].ts - l->iv.start >= l->iv.length) {
             if (i > from)
-                kt_worker_packets(r, l->worker, b->packet + from, i - from);
+                kt_worker_packets(r, l->worker, p + from, i - from);
             from = i;
-            tick_until(l, b->packet[i].ts);
+            tick_until(l, p[i].ts);
         }
     }
-    if (b->n > from)
-        kt_worker_packets(r, l->worker, b->packet + from, b->n - from);
+    if (n > from)
+        kt_worker_packets(r, l->worker, p + from, n - from);
+}
+
+/* Keeps the packets of this lane's flows and gives the others to whose they are. Returns how many
+ * stay. */
+static unsigned share(struct lane *l, struct kt_packet *p, unsigned n, struct kt_block *block)
+{
+    struct kt_run *r = l->run;
+    unsigned kept = 0, lost = 0;
+    for (unsigned i = 0; i < n; i++) {
+        unsigned owner = kt_fanout_lane(&p[i].key, r->workers);
+        if (KT_UNLIKELY(owner != l->number))
+            lost += !kt_handover_give(l->handover, l->number, owner, &p[i], block);
+        else if (kept++ != i)
+            p[kept - 1] = p[i];
+    }
+    if (kept < n)
+        kt_handover_send(l->handover, l->number);
+    if (lost) {
+        kt_count_add(&r->stats->lost_handover, lost);
+        kt_count_add(&r->stats->lost, lost);
+    }
+    return kept;
+}
+
+static void take(struct lane *l, struct kt_batch *b)
+{
+    struct kt_run *r = l->run;
+    unsigned n = b->n;
+    kt_steer_decode(l->steer, b->packet, n, r->stats);
+    for (unsigned i = 0; i < n; i++)
+        b->packet[i].seq = b->packet[i].seq * r->workers + l->number; /* unique among the lanes */
+    kt_run_look(r, b->packet, n);
+    if (r->workers > 1 && n)
+        n = share(l, b->packet, n, b->block);
+    work(l, b->packet, n);
+}
+
+/* Works on what other lanes gave. */
+static void take_given(struct lane *l)
+{
+    struct kt_parcel *held = NULL;
+    const struct kt_packet *p;
+    unsigned n;
+    while ((p = kt_handover_take(l->handover, l->number, &n, &held)))
+        work(l, p, n);
 }
 
 /* All lanes close the same number of intervals, whenever each saw the end. */
@@ -84,6 +128,7 @@ static void finish(struct lane *l)
     while (f->here < f->lanes)
         pthread_cond_wait(&f->changed, &f->lock);
     pthread_mutex_unlock(&f->lock);
+    take_given(l); /* nobody gives any more */
     tick_until(l, f->start);
     struct kt_tick last = kt_intervals_last(&l->iv);
     kt_worker_tick(l->run, l->worker, &last, l->results);
@@ -101,6 +146,7 @@ static void *run_lane(void *arg)
         if (rc != KT_OK)
             break;
         take(l, &batch);
+        take_given(l);
         if (batch.n < KT_BATCH) {
             tick_until(l, kt_now() - LATENESS);
             count_lost(l);
@@ -116,6 +162,7 @@ static int lane_init(struct lane *l, struct kt_run *r, unsigned number, int64_t 
     struct kt_source_options so = {.streams = r->workers,
                                    .stream = number,
                                    .fanout = (int)getpid() & 0xffff,
+                                   .wake = kt_handover_wake(l->handover, number),
                                    .filter = r->opt->filter};
     l->run = r;
     l->number = number;
@@ -147,8 +194,13 @@ int kt_run_live(struct kt_run *r, struct kt_error *err)
     struct finish end = {.lanes = r->workers,
                          .lock = PTHREAD_MUTEX_INITIALIZER,
                          .changed = PTHREAD_COND_INITIALIZER};
-    for (unsigned w = 0; w < r->workers && rc == KT_OK; w++)
+    struct kt_handover *handover = kt_handover_new(r->workers);
+    if (!handover)
+        return kt_fail(err, KT_ENOMEM, 0, "no memory for %u workers", r->workers);
+    for (unsigned w = 0; w < r->workers && rc == KT_OK; w++) {
+        lane[w].handover = handover;
         rc = lane_init(&lane[w], r, w, now, err);
+    }
     for (unsigned w = 0; w < r->workers && rc == KT_OK; w++) {
         lane[w].finish = &end;
         lane[w].started = pthread_create(&lane[w].thread, NULL, run_lane, &lane[w]) == 0;
@@ -172,6 +224,7 @@ int kt_run_live(struct kt_run *r, struct kt_error *err)
     for (unsigned w = 0; w < r->workers; w++)
         if (lane[w].started)
             pthread_join(lane[w].thread, NULL);
+    kt_handover_free(handover);
     for (unsigned w = 0; w < r->workers; w++) {
         if (rc == KT_OK && lane[w].fault.code) {
             rc = lane[w].fault.code;

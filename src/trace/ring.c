@@ -135,11 +135,12 @@ static int wait(struct kt_live *l, struct kt_error *err)
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL); /* all blocks are under way */
         return KT_OK;
     }
-    struct pollfd p = {.fd = l->fd, .events = POLLIN | POLLERR};
-    int n = poll(&p, 1, SILENCE_MS);
+    struct pollfd p[2] = {{.fd = l->fd, .events = POLLIN | POLLERR},
+                          {.fd = l->wake, .events = POLLIN}};
+    int n = poll(p, l->wake ? 2 : 1, SILENCE_MS);
     if (n < 0 && errno != EINTR)
         return kt_fail_errno(err, errno, "%s: cannot wait for packets", l->name);
-    if (n > 0 && p.revents & (POLLERR | POLLHUP | POLLNVAL)) {
+    if (n > 0 && p[0].revents & (POLLERR | POLLHUP | POLLNVAL)) {
         nanosleep(&(struct timespec){.tv_nsec = SILENCE_MS * 1000000}, NULL);
         return gone(l, err);
     }

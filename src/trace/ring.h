@@ -21,6 +21,7 @@ struct kt_live {
     unsigned index;
     uint16_t link;
     bool loopback;
+    int wake;     /* ends waiting, too; 0: nothing does */
     uint8_t *map; /* `blocks` times KT_RING_BLOCK, shared with the kernel */
     unsigned blocks, at;
     struct kt_live_block *block;
@@ -37,6 +38,12 @@ struct kt_live {
 int kt_live_open(struct kt_live *l, const char *name, const struct kt_source_options *opt,
                  struct kt_error *err);
 void kt_live_free(struct kt_live *l);
+/* fanout.c: a program of classic BPF that gives the number of a ring among `lanes`, as
+ * kt_fanout_lane() does; link_header: bytes before what a packet that is sent carries. Returns its
+ * length, at most max, or 0. */
+struct sock_filter;
+unsigned kt_fanout_program(struct sock_filter *code, unsigned max, unsigned lanes,
+                           uint32_t link_header);
 /* Packets that the interface says it had no room for. */
 uint64_t kt_live_missed(const struct kt_live *l);
 

@@ -121,6 +121,26 @@ static int attach_filter(struct kt_live *l, const struct kt_source_options *opt,
     return rc;
 }
 
+static int join_as(struct kt_live *l, const struct kt_source_options *opt, uint32_t how)
+{
+    uint32_t fanout = ((uint32_t)opt->fanout & 0xffff) | how << 16;
+    return setsockopt(l->fd, SOL_PACKET, PACKET_FANOUT, &fanout, sizeof fanout);
+}
+
+/* The program may be unknown to the kernel (before 4.3): then its own hash must do. */
+static int join_group(struct kt_live *l, const struct kt_source_options *opt)
+{
+    struct sock_filter code[1024];
+    unsigned n = kt_fanout_program(code, KT_ARRAY_LEN(code), opt->streams,
+                                   l->link == KT_LINK_RAW ? 0 : ETH_HLEN);
+    struct sock_fprog prog = {.len = (unsigned short)n, .filter = code};
+    if (l->link != KT_LINK_ETHERNET && l->link != KT_LINK_RAW)
+        return join_as(l, opt, PACKET_FANOUT_HASH);
+    if (join_as(l, opt, PACKET_FANOUT_CBPF) < 0)
+        return errno == EINVAL ? join_as(l, opt, PACKET_FANOUT_HASH) : -1;
+    return setsockopt(l->fd, SOL_PACKET, PACKET_FANOUT_DATA, &prog, sizeof prog);
+}
+
 /* Until the ring stands in its group a filter lets nothing in, or packets would be seen by two. */
 static int bind_socket(struct kt_live *l, const struct kt_source_options *opt, struct kt_error *err)
 {
@@ -138,13 +158,8 @@ static int bind_socket(struct kt_live *l, const struct kt_source_options *opt, s
     if (bind(l->fd, (struct sockaddr *)&to, sizeof to) < 0 ||
         setsockopt(l->fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &mode, sizeof mode) < 0)
         return refused(l, "cannot listen on it", err);
-    if (opt->streams > 1) {
-        /* Both directions of a flow hash alike; whole datagrams, as their parts would not. */
-        uint32_t how = PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_DEFRAG;
-        uint32_t fanout = ((uint32_t)opt->fanout & 0xffff) | how << 16;
-        if (setsockopt(l->fd, SOL_PACKET, PACKET_FANOUT, &fanout, sizeof fanout) < 0)
-            return refused(l, "cannot share it among the workers", err);
-    }
+    if (opt->streams > 1 && join_group(l, opt) < 0)
+        return refused(l, "cannot share it among the workers", err);
     if (opt->filter || opt->snaplen)
         return attach_filter(l, opt, err);
     int unused = 0;
@@ -169,6 +184,7 @@ int kt_live_open(struct kt_live *l, const char *name, const struct kt_source_opt
                  struct kt_error *err)
 {
     l->fd = -1;
+    l->wake = opt->wake;
     snprintf(l->name, sizeof l->name, "%s", name);
     l->index = if_nametoindex(name);
     if (l->index == 0)

@@ -74,7 +74,7 @@ def golden(sure):
         *sums("category", ("web", WEB_UP + WEB_DOWN, 8, 1), ("services", ASK6 + TELL6 + ASK4, 3, 2),
               ("no payload", 2 * TCP4, 2, 1), ("other", ARP, 1, 1)),
         {"type": "summary", "packets": 14, "bytes": TOTAL, "flows": 5, "unknown_bytes": 0, "not_ip": 1,
-         "malformed": 0, "lost": 0, "evicted": 0, "announced": 0, "announced_met": 0, "announced_forgotten": 0, "first": at(0), "last": at(4)},
+         "malformed": 0, "lost": 0, "lost_handover": 0, "evicted": 0, "announced": 0, "announced_met": 0, "announced_forgotten": 0, "first": at(0), "last": at(4)},
     ]
 
 

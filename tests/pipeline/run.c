@@ -606,6 +606,7 @@ static int live_read(struct kt_source *s, struct kt_batch *b, struct kt_error *e
     own->frame[39] = 12;
     own->frame[28] = (uint8_t)own->stream;
     b->n = 3;
+    b->block = &own->block; /* held while packets are on their way to another lane */
     for (unsigned i = 0; i < b->n; i++)
         b->packet[i] = (struct kt_packet){
             .data = own->frame, .ts = kt_now(), .caplen = FRAME, .wirelen = FRAME, .link = 1};
