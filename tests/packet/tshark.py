@@ -78,7 +78,9 @@ class Judge:
         with subprocess.Popen(command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                               text=True) as p:
             for line in p.stdout:
-                yield self.layers(line.rstrip("\n").split("\t"))
+                columns = line.rstrip("\n").split("\t")
+                self.length = int(columns[2])  # of the packet that is given now
+                yield self.layers(columns)
         if p.returncode:
             sys.exit(f"tshark can not read {path}")
 
@@ -541,13 +543,16 @@ def check_tunnels(folder, program):
     return bad
 
 
+# Link types, in capinfos' words, that are decoded here.
+KNOWN_ENCAP = {"ether", "ieee-802-11-radiotap", "ieee-802-11", "null", "linux-sll", "linux-sll2", "rawip", "rawip4",
+               "rawip6", "ppp", "chdlc"}
+
+
 def check_corpus(folder, judge, program, corpus):
     """Every capture whose link type is decoded here, put together to one."""
-    known = {"ether", "ieee-802-11-radiotap", "ieee-802-11", "null", "linux-sll", "linux-sll2", "rawip", "rawip4",
-             "rawip6", "ppp", "chdlc"}
     with open(os.path.join(corpus, "manifest-pcap.tsv"), newline="") as f:
         files = [os.path.join(corpus, r["path"]) for r in csv.DictReader(f, delimiter="\t")
-                 if r["encap"] in known and r["path"].startswith("pcap/")]
+                 if r["encap"] in KNOWN_ENCAP and r["path"].startswith("pcap/")]
     path = os.path.join(folder, "corpus.pcapng")
     subprocess.run(["mergecap", "-a", "-w", path, *files], check=True, stderr=subprocess.DEVNULL)
     bad, n = compare("corpus", judge.read(path), ours(path, program), set())
