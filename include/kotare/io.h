@@ -32,8 +32,8 @@
 struct kt_reader;
 
 KT_MUST_USE int kt_reader_open(struct kt_reader **reader, const char *path, struct kt_error *err);
-/* The same, but once `stop` is set, also by a signal handler, a wait for more from a pipe ends as if
- * the input did. The flag must outlive the reader; it may be NULL. */
+/* The same, but once `stop` is set, also by a signal handler, a wait for more from a pipe ends as
+ * if the input did. The flag must outlive the reader; it may be NULL. */
 KT_MUST_USE int kt_reader_open_until(struct kt_reader **reader, const char *path,
                                      const struct kt_flag *stop, struct kt_error *err);
 /* Fills up to `len` bytes. Returns how many (fewer only at the end or before a fault), 0 at the

@@ -64,8 +64,9 @@ struct kt_trace_stats {
 };
 
 struct kt_source_options {
-    unsigned blocks;    /* blocks the source may have under way; 0: 2 (a caller that holds none) */
-    const struct kt_flag *stop; /* files: when set, a wait for more ends as the file would; or NULL */
+    unsigned blocks; /* blocks the source may have under way; 0: 2 (a caller that holds none) */
+    const struct kt_flag
+        *stop;          /* files: when set, a wait for more ends as the file would; or NULL */
     unsigned streams;   /* live: rings in one fanout group, 0 or 1: one */
     unsigned stream;    /* live: which of them this source is */
     int fanout;         /* live: the group's id, the same for all of its rings */

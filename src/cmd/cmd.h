@@ -14,8 +14,8 @@ struct kt_command {
 int kt_cmd_watch(int argc, char **argv);
 int kt_cmd_count(int argc, char **argv);
 
-/* Writes out what waits for standard output and tells, once, when that failed, now or with the errno
- * `e` before. Returns the exit code: `code`, or that of the failure when it was 0. */
+/* Writes out what waits for standard output and tells, once, when that failed, now or with the
+ * errno `e` before. Returns the exit code: `code`, or that of the failure when it was 0. */
 int kt_cmd_said(int e, int code);
 
 /* options.c: "--name value", "--name=value" and flags, from one table. */

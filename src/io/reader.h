@@ -12,9 +12,9 @@ struct kt_unpack;
 
 struct kt_reader {
     int fd;
-    int wake[2];  /* a pipe: closing its writing end ends a wait for more input */
+    int wake[2];                /* a pipe: closing its writing end ends a wait for more input */
     const struct kt_flag *stop; /* ends it too; may be NULL */
-    bool regular; /* a file on disk: reads of it never wait */
+    bool regular;               /* a file on disk: reads of it never wait */
     char *name;
     const struct kt_codec *codec; /* NULL: plain */
     struct kt_unpack *unpack;     /* NULL: plain */

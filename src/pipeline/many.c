@@ -178,8 +178,7 @@ int kt_run_many(struct kt_run *r, struct kt_error *err)
          * reader that waits for one can count on a worker to give it back. */
         .feed = {.opt = r->opt,
                  .stats = r->stats,
-                 .source = {.blocks = (r->workers * 2 + 2) * PARCEL_BLOCKS,
-                            .stop = r->opt->stop}},
+                 .source = {.blocks = (r->workers * 2 + 2) * PARCEL_BLOCKS, .stop = r->opt->stop}},
         .steer = kt_steer_new(),
         .hand = hand};
     pthread_t reader;

@@ -86,8 +86,8 @@ static int open_file(struct kt_source *s, const struct kt_registry *registry, co
         return kt_fail(err, KT_EUNSUPPORTED, 0,
                        "%s: at byte 0: this is no trace format known here (it begins %02x %02x "
                        "%02x %02x)",
-                       kt_reader_name(s->reader), head[0], len > 1 ? head[1] : 0, len > 2 ? head[2] : 0,
-                       len > 3 ? head[3] : 0);
+                       kt_reader_name(s->reader), head[0], len > 1 ? head[1] : 0,
+                       len > 2 ? head[2] : 0, len > 3 ? head[3] : 0);
     return s->ops->open(s, path, opt, err);
 }
 
