@@ -48,6 +48,7 @@ enum kt_flow_flag {
     KT_FLOW_ANSWERED = 2,   /* both sides sent something */
     KT_FLOW_ICMP_ERROR = 4, /* an ICMP error quoted it */
     KT_FLOW_REFUSED = 8,    /* SYN answered by RST */
+    KT_FLOW_INTERIM = 16,   /* of a record: the flow goes on, and more of its records follow */
 };
 
 /* A packet that announced a flow, and the flow it belongs to. */
@@ -63,6 +64,9 @@ struct kt_flow_record {
                             the number of workers */
     int64_t first, last; /* first and last packet */
     uint64_t packets[2], bytes[2]; /* by sending side; bytes on the wire, link layer included */
+    /* … of these, what earlier records of the flow had told: the differences of all its records sum
+     * up to the whole */
+    uint64_t told_packets[2], told_bytes[2];
     uint64_t payload[2];
     uint32_t rtt_us; /* from SYN to the ACK of the handshake as seen here, 0: not seen */
     uint32_t retransmits[2];
@@ -125,7 +129,7 @@ struct kt_harvest {
     struct kt_slice *slice;
     uint64_t *slice_seq;
     uint32_t slices, slice_cap;
-    struct kt_flow_record *record; /* flows that ended, in no order */
+    struct kt_flow_record *record; /* flows that ended, and interim records, in no order */
     size_t records, record_cap;
     struct kt_relabel *relabel;
     size_t relabels, relabel_cap;
@@ -144,6 +148,8 @@ struct kt_flow_options {
     uint32_t max_flows; /* 0: 2^20. About 600 bytes each, used only as flows come; when full, one
                            of those that would time out first is ended */
     int64_t interval;
+    int64_t active; /* nanoseconds after which a flow that goes on gets an interim record, and again
+                       after as long; 0: never. At the end of an interval */
     /* Live with several rings, where what announces a flow may be read after it: a new flow that is
      * not known at the end of its first interval is looked up there. NULL: not so. */
     struct kt_expect *expect;

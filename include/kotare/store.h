@@ -55,8 +55,8 @@ KT_MUST_USE int kt_store_add_points(struct kt_store *st, const struct kt_point *
 struct kt_flow_label {
     const char *app, *category, *rule;
 };
-/* Flows may come again after a commit: a record with end KT_FLOW_ACTIVE is then replaced by the
- * next one of the same run with its id and time of first packet. What `seen` repeats of the key is
+/* Flows may come again: a record with the flag KT_FLOW_INTERIM is replaced by the next one of the
+ * same run with its id and time of first packet. What `seen` repeats of the key is
  * not kept but made again. label_of(ctx, record->verdict.label) gives the texts; they must live
  * until close. */
 KT_MUST_USE int kt_store_add_flows(struct kt_store *st, const struct kt_flow_record *flows,

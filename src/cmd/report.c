@@ -50,8 +50,18 @@ void kt_report_flow(struct kt_watch *w, const struct kt_flow_record *r)
     const struct kt_label *label = kt_rules_label(w->rules, r->verdict.label);
     const struct kt_stored_flow flow = {
         .record = *r, .app = label->name, .category = label->category, .rule = label->id};
-    struct kt_json j = begin(w, "flow");
+    bool interim = r->flags & KT_FLOW_INTERIM;
+    struct kt_json j = begin(w, interim ? "interim" : "flow");
     kt_stored_flow_json(&j, &flow);
+    if (interim || r->told_packets[0] || r->told_packets[1]) { /* since the last record */
+        kt_json_key(&j, "delta");
+        kt_json_open(&j, '{');
+        kt_json_put_u64(&j, "packets_up", r->packets[0] - r->told_packets[0]);
+        kt_json_put_u64(&j, "packets_down", r->packets[1] - r->told_packets[1]);
+        kt_json_put_u64(&j, "bytes_up", r->bytes[0] - r->told_bytes[0]);
+        kt_json_put_u64(&j, "bytes_down", r->bytes[1] - r->told_bytes[1]);
+        kt_json_close(&j, '}');
+    }
     end(w, &j);
 }
 

@@ -27,7 +27,8 @@ static void *worker_new(void *ctx, unsigned number)
     struct kt_flow_table *t;
     struct kt_flow_options opt = {.rules = w->rules,
                                   .max_flows = (1u << 20) / w->pipeline.workers,
-                                  .interval = w->pipeline.interval};
+                                  .interval = w->pipeline.interval,
+                                  .active = w->active};
     if (w->pipeline.workers > 1 && kt_source_is_live(w->pipeline.registry, w->pipeline.inputs[0]))
         opt.expect = w->expect;
     return kt_flow_table_new(&t, &opt, NULL) == KT_OK ? t : NULL;
@@ -322,7 +323,7 @@ static int run(struct kt_watch *w)
 
 int kt_cmd_watch(int argc, char **argv)
 {
-    uint64_t workers = 1, seconds = 1;
+    uint64_t workers = 1, seconds = 1, active = UINT64_MAX;
     struct kt_watch w = {.listen = "127.0.0.1:8470"};
     const struct kt_option options[] = {
         {"store", KT_OPTION_TEXT, &w.store_path, "FILE", "keep everything in this file"},
@@ -330,6 +331,8 @@ int kt_cmd_watch(int argc, char **argv)
         {"workers", KT_OPTION_NUMBER, &workers, "N", "threads that work on packets (1)"},
         {"interval", KT_OPTION_NUMBER, &seconds, "SECONDS", "length of an interval (1)"},
         {"filter", KT_OPTION_TEXT, &w.pipeline.filter, "BPF", "which packets (pcap-filter(7))"},
+        {"active-timeout", KT_OPTION_NUMBER, &active, "SECONDS",
+         "records of flows that go on, so often (300, live 10; 0: none)"},
         {"rules", KT_OPTION_TEXT, &w.rules_path, "PATH", "protocol rules instead of the built-in"},
         {"once", KT_OPTION_FLAG, &w.once, NULL, "end after the summary; no page"},
         {"json", KT_OPTION_FLAG, &w.json, NULL, "one JSON object a line, each with a type"},
@@ -339,6 +342,8 @@ int kt_cmd_watch(int argc, char **argv)
     if (n > 0 && (workers < 1 || workers > KT_WORKERS_MAX || seconds < 1 || seconds > 86400))
         n = kt_fail(&err, KT_EINVAL, 0, "--workers goes from 1 to %d, --interval from 1 to 86400",
                     KT_WORKERS_MAX);
+    if (n > 0 && active > 86400 && active != UINT64_MAX)
+        n = kt_fail(&err, KT_EINVAL, 0, "--active-timeout goes from 0 to 86400");
     if (n <= 0) {
         if (err.code)
             fprintf(stderr, "kotare watch: %s\n", err.text);
@@ -354,6 +359,9 @@ int kt_cmd_watch(int argc, char **argv)
     w.pipeline.input_count = (unsigned)n;
     w.live = kt_source_is_live(w.pipeline.registry, argv[1]);
     w.pipeline.workers = (unsigned)workers;
+    if (active == UINT64_MAX)
+        active = w.live ? 10 : 300;
+    w.active = (int64_t)active * KT_SECOND;
     w.pipeline.interval = (int64_t)seconds * KT_SECOND;
     w.pipeline.stop = &stop;
     w.quiet = w.json || !isatty(STDERR_FILENO);

@@ -17,6 +17,7 @@ struct kt_watch {
     struct kt_pipeline_options pipeline;
     const char *store_path, *listen, *rules_path;
     bool once, json, quiet;
+    int64_t active; /* between records of a flow that goes on; 0: none */
     /* the rooms */
     struct kt_rules *rules;
     struct kt_expect *expect; /* NULL: no rule announces anything */

@@ -203,6 +203,8 @@ void kt_flow_record(const struct kt_flow_table *t, uint32_t index, enum kt_flow_
     r->last = f->last;
     memcpy(r->packets, f->packets, sizeof r->packets);
     memcpy(r->bytes, f->bytes, sizeof r->bytes);
+    memcpy(r->told_packets, m->recorded_packets, sizeof r->told_packets);
+    memcpy(r->told_bytes, m->recorded_bytes, sizeof r->told_bytes);
     memcpy(r->payload, f->payload, sizeof r->payload);
     r->rtt_us = m->rtt_us;
     memcpy(r->retransmits, m->retransmits, sizeof r->retransmits);
@@ -283,8 +285,10 @@ int kt_flow_table_tick(struct kt_flow_table *t, int64_t start, bool closes, bool
     if (closes) {
         kt_flow_ask_again(t);
         make_slices(t, start);
-        if (!last)
+        if (!last) {
             kt_wheel_expire(t, start + t->interval);
+            kt_due_tell(t, start + t->interval);
+        }
     }
     if (last && !list_rest(t))
         return KT_ENOMEM;

@@ -59,7 +59,11 @@ struct more {
     uint64_t id;
     int64_t first, syn_ts;
     uint32_t isn[2];
-    uint64_t announcer; /* the packet, when seen.announced */
+    uint64_t announcer;                              /* the packet, when seen.announced */
+    uint64_t recorded_packets[2], recorded_bytes[2]; /* told by interim records */
+    int64_t due;                                     /* the next of them */
+    uint32_t due_next;                               /* in its bucket */
+    bool queued; /* stands in one; outlives the flow, and so does due_next */
     struct kt_seen seen;
     struct told told[TOLD_MAX];
     char name[KT_NAME_MAX];
@@ -90,6 +94,9 @@ struct kt_flow_table {
     int64_t began_at; /* the second of the first packet */
     int64_t wheel_at; /* the second up to which time-outs were handled; -1 before the first tick */
     uint32_t wheel[WHEEL];
+    int64_t active; /* between interim records; 0: none are made */
+    int64_t due_at; /* as wheel_at, of interim records */
+    uint32_t due[WHEEL];
     struct kt_harvest *out; /* being filled */
     uint32_t *slice_flow;   /* whose slice it is, NONE when it is made already */
     uint32_t slice_flow_cap;
@@ -104,6 +111,10 @@ void kt_wheel_remove(struct kt_flow_table *t, uint32_t index);
 void kt_wheel_expire(struct kt_flow_table *t, int64_t now);
 uint32_t kt_wheel_first(struct kt_flow_table *t); /* that would time out first, or NONE */
 enum kt_flow_end kt_flow_why_over(const struct flow *f);
+
+/* interim.c */
+void kt_due_begin(struct kt_flow_table *t, uint32_t index, int64_t first);
+void kt_due_tell(struct kt_flow_table *t, int64_t now);
 
 /* table.c */
 void kt_flow_end(struct kt_flow_table *t, uint32_t index, enum kt_flow_end why);

@@ -148,7 +148,11 @@ static uint32_t begin(struct kt_flow_table *t, const struct kt_packet *p, int *s
     struct flow *f = &t->flow[index];
     struct more *m = &t->more[index];
     memset(f, 0, sizeof *f);
+    uint32_t due_next = m->due_next;
+    bool queued = m->queued;
     memset(m, 0, offsetof(struct more, told));
+    m->due_next = due_next;
+    m->queued = queued;
     f->key = p->key;
     *side = from_responder(p);
     if (*side)
@@ -169,6 +173,8 @@ static uint32_t begin(struct kt_flow_table *t, const struct kt_packet *p, int *s
     t->used++;
     t->begun++;
     kt_wheel_add(t, index);
+    if (t->active)
+        kt_due_begin(t, index, p->ts);
     return index;
 }
 
@@ -368,8 +374,10 @@ int kt_flow_table_new(struct kt_flow_table **table, const struct kt_flow_options
     t->more = kt_pages_new(t->max * sizeof *t->more);
     t->free_list = NONE;
     t->wheel_at = -1;
+    t->active = opt->active < 0 ? 0 : opt->active;
+    t->due_at = -1;
     for (int i = 0; i < WHEEL; i++)
-        t->wheel[i] = NONE;
+        t->wheel[i] = t->due[i] = NONE;
     unsigned labels = kt_rules_labels(opt->rules);
     t->app_of = calloc(labels ? labels : 1, sizeof *t->app_of);
     t->out = kt_harvest_new(t);

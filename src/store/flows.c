@@ -40,7 +40,6 @@ static int flush(struct kt_store *st, bool done, struct kt_error *err)
 
 int kt_flows_flush(struct kt_store *st, struct kt_error *err)
 {
-    st->flows.interims.committed = true;
     return st->flows.dirty ? flush(st, false, err) : KT_OK;
 }
 
@@ -95,14 +94,10 @@ static int prepare(struct kt_store *st, struct kt_error *err)
         w->label = calloc(LABELS, sizeof *w->label);
     if (!w->label || (!w->chunk.memory && kt_flow_chunk_init(&w->chunk, KT_STORE_FLOW_ROWS) < 0))
         return kt_fail(err, KT_ENOMEM, 0, "no memory to store flows");
-    struct kt_interims *t = &w->interims;
-    if (t->committed && kt_interim_settle(t) < 0)
-        return kt_fail(err, KT_ENOMEM, 0, "no memory to store flows");
-    t->committed = false;
     return KT_OK;
 }
 
-/* The record replaces one that was stored while the flow was active. */
+/* The record replaces an interim one of its flow. */
 static int supersede(struct kt_store *st, const struct kt_interim *old, struct kt_error *err)
 {
     sqlite3_stmt *stmt = kt_store_sql(st, SQL_PUT_SUPERSEDED, err);
@@ -133,7 +128,7 @@ static int add(struct kt_store *st, const struct kt_flow_record *r, uint32_t lab
     int rc = KT_OK;
     if (KT_UNLIKELY(kt_interim_take(&w->interims, r->id, r->first, &old)))
         rc = supersede(st, &old, err);
-    if (rc == KT_OK && r->end == KT_FLOW_ACTIVE)
+    if (rc == KT_OK && r->flags & KT_FLOW_INTERIM)
         rc = remember(st, r, err);
     if (rc < 0)
         return rc;

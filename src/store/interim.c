@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * Where flows lie that were stored while still active: a table by (id, first packet's time), from
- * which the flow's next record learns which row it replaces.
+ * Where interim records of flows lie: a table by (id, first packet's time), from which the flow's
+ * next record learns which row it replaces.
  */
 #include "internal.h"
 #include <stdlib.h>
@@ -39,7 +39,7 @@ static int grow(struct kt_interims *t)
     return KT_OK;
 }
 
-static int insert(struct kt_interims *t, const struct kt_interim *entry)
+int kt_interim_put(struct kt_interims *t, const struct kt_interim *entry)
 {
     if (t->used * 4 >= t->cap * 3) {
         if (t->used >= MOST)
@@ -51,31 +51,6 @@ static int insert(struct kt_interims *t, const struct kt_interim *entry)
     t->used += !e->chunk;
     *e = *entry;
     return KT_OK;
-}
-
-int kt_interim_put(struct kt_interims *t, const struct kt_interim *entry)
-{
-    if (t->news == t->news_cap) {
-        if (t->news >= MOST)
-            return KT_OK;
-        size_t cap = t->news_cap ? t->news_cap * 2 : 1024;
-        struct kt_interim *more = realloc(t->fresh, cap * sizeof *more);
-        if (!more)
-            return KT_ENOMEM;
-        t->fresh = more;
-        t->news_cap = cap;
-    }
-    t->fresh[t->news++] = *entry;
-    return KT_OK;
-}
-
-int kt_interim_settle(struct kt_interims *t)
-{
-    int rc = KT_OK;
-    for (size_t i = 0; i < t->news && rc == KT_OK; i++)
-        rc = insert(t, &t->fresh[i]);
-    t->news = 0;
-    return rc;
 }
 
 bool kt_interim_take(struct kt_interims *t, uint64_t id, int64_t first, struct kt_interim *out)
@@ -104,6 +79,5 @@ bool kt_interim_take(struct kt_interims *t, uint64_t id, int64_t first, struct k
 void kt_interim_fini(struct kt_interims *t)
 {
     free(t->entry);
-    free(t->fresh);
     *t = (struct kt_interims){0};
 }

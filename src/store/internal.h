@@ -54,25 +54,19 @@ struct kt_point_writer {
     uint32_t prev_stream;
 };
 
-/* Where a flow lies that was stored while still active, so that its next record replaces it. */
+/* Where the interim record of a flow lies, so that its next one replaces it. */
 struct kt_interim {
     uint64_t id;
     int64_t first;
     int64_t chunk; /* 0: a free entry */
     uint32_t row;
 };
-/* At the end of a run every flow that is left comes as an active one, and nothing comes after it:
- * what was put is entered into the table only when there is more to add after a commit. */
 struct kt_interims {
     struct kt_interim *entry; /* open addressing */
     size_t cap, used;
-    struct kt_interim *fresh; /* not entered yet */
-    size_t news, news_cap;
-    bool committed;
 };
 int kt_interim_put(struct kt_interims *t, const struct kt_interim *entry);
-int kt_interim_settle(struct kt_interims *t);
-/* Finds and removes a settled entry. */
+/* Finds and removes an entry. */
 bool kt_interim_take(struct kt_interims *t, uint64_t id, int64_t first, struct kt_interim *out);
 void kt_interim_fini(struct kt_interims *t);
 

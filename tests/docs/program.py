@@ -46,6 +46,7 @@ def fields(folder):
     page, program = {}, {}
     for kind, names in re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section("JSON lines"), re.M):
         page.setdefault(kind, set()).update(re.findall(r"`(\w+)`", names))
+    page["interim"] = page["flow"]  # as the page says
     lines = run(folder, "watch", str(SAMPLE), "--once", "--json").stdout.splitlines()
     lines += run(folder, "watch", "cut.pcap", "--once", "--json").stdout.splitlines()
     lines += run(folder, "count", "cut.pcap", "--json").stdout.splitlines()

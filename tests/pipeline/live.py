@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import same  # noqa: E402
@@ -59,12 +60,7 @@ def capture(kotare, packets, workers):
                           stdout=subprocess.PIPE) as p:
         with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as s:
             s.bind(("ktb", 0))
-            for _ in range(600):  # until its rings are there: a headline, ours, and theirs
-                with open("/proc/net/packet", encoding="ascii") as f:
-                    if len(f.readlines()) >= workers + 2:
-                        break
-                time.sleep(.05)
-            time.sleep(.5)
+            wait_for_rings(workers)
             for i, packet in enumerate(packets):
                 s.send(packet)
                 if i % 32 == 31:
@@ -74,6 +70,48 @@ def capture(kotare, packets, workers):
         out, _ = p.communicate(timeout=60)
     assert p.returncode == 0
     return told(out)
+
+
+def wait_for_rings(workers):
+    for _ in range(600):  # a headline, our own socket, and theirs
+        with open("/proc/net/packet", encoding="ascii") as f:
+            if len(f.readlines()) >= workers + 2:
+                break
+        time.sleep(.05)
+    time.sleep(.5)
+
+
+def open_flow(kotare):
+    """A flow that is still open is seen by the API soon, once, and grows; its records sum up to it."""
+    talk, found = Trace(), []
+    t = Talk(talk, 0, A4, 40000, B4, 2121)
+    with subprocess.Popen([kotare, "watch", "kta", "--json", "--workers", "2", "--active-timeout", "2",
+                           "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as p:
+        url = next(line.split()[-1] for line in p.stderr if line.startswith("page: "))
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as s:
+            s.bind(("ktb", 0))
+            wait_for_rings(2)
+            for rounds in range(3):
+                t.says(0, 0, f"USER {rounds}\r\n" * 10)
+                for _, packet in talk.packets:
+                    s.send(packet)
+                talk.packets.clear()
+                sent = 3 + rounds + 1
+                for _ in range(80):
+                    with urllib.request.urlopen(url.rstrip("/") + "/api/v1/flows?filter=client_port%20==%2040000") as reply:
+                        flows = json.load(reply)["flows"]
+                    if flows and flows[0]["packets_up"] + flows[0]["packets_down"] == sent:
+                        break
+                    time.sleep(.1)
+                found.append([(f["end_reason"], f["packets_up"] + f["packets_down"] - sent) for f in flows])
+        p.send_signal(signal.SIGINT)
+        out, _ = p.communicate(timeout=60)
+    lines = [json.loads(line) for line in out.splitlines()]
+    records = [o for o in lines if o["type"] in ("flow", "interim") and o["client_port"] == 40000]
+    total = sum(o["delta"][k] for o in records for k in ("packets_up", "packets_down"))
+    good = found == [[("active", 0)]] * 3 and [o["type"] for o in records] == ["interim"] * 3 + ["flow"] and total == 6
+    print(f"{'ok' if good else 'FAILED'}: an open flow, {found}, {len(records)} records, {total} packets in them")
+    return not good
 
 
 def main():
@@ -88,7 +126,8 @@ def main():
                       shell=True).returncode:
         print("skipped: no veth pair can be made here")
         sys.exit(77)
-    kotare, failed = sys.argv[1], 0
+    kotare = sys.argv[1]
+    failed = open_flow(kotare)
     for scene in (same.announced, same.fragments, same.errors, same.tunnels, same.tags, deep):
         t = Trace()
         check = scene(t)

@@ -303,6 +303,36 @@ def tunnels(t):
     return check
 
 
+def long_flows(t):
+    """Flows that go on for longer than the active time-out have records on the way."""
+    rnd = random.Random(4)
+    sent = {}
+    for n in range(60):
+        at, step, ports = rnd.uniform(0, 5), rnd.choice((.5, 20, 70, 110)), (30000 + n, 9000 + n)
+        packets = sent[ports] = [0, 0, 0, 0]
+        while at < 1000:
+            back = rnd.random() < .3
+            frame = eth(ip4(B4, A4, UDP, udp(*ports[::-1], rnd.randbytes(rnd.randrange(1, 99)))) if back else
+                        ip4(A4, B4, UDP, udp(*ports, rnd.randbytes(rnd.randrange(1, 99)))))
+            if not any(packets) and back:
+                continue  # the client begins
+            t.add(at, frame)
+            packets[back] += 1
+            packets[2 + back] += len(frame)
+            at += step
+
+    def check(flows, summary, interims):
+        names = ("packets_up", "packets_down", "bytes_up", "bytes_down")
+        for ports, want in sent.items():
+            f = one(flows, client_port=ports[0], server_port=ports[1])
+            parts = by(interims, id=f["id"]) + [f]
+            assert [f[n] for n in names] == want, (f, want)
+            assert [sum(p["delta"][n] for p in parts) for n in names] == want, parts
+            assert len(parts) == 4, parts  # after 300, 600 and 900 s
+            assert all(a["end"] < b["end"] for a, b in zip(parts, parts[1:])), parts
+    return check
+
+
 def tags(t):
     """VLANs: each has its flows, and all of a flow's packets go to one worker."""
     for n in range(200):
@@ -320,7 +350,7 @@ def tags(t):
     return check
 
 
-SCENES = [announced, announced_flood, fragments, errors, tunnels, tags]
+SCENES = [announced, announced_flood, fragments, errors, tunnels, long_flows, tags]
 
 
 def main():
@@ -338,7 +368,7 @@ def main():
         flows = [o for o in lines if o["type"] == "flow"]
         bad = "" if same == list(WORKERS) else f"only {same} workers tell the same as one"
         try:
-            check(flows, lines[-1])
+            check(flows, lines[-1], *([[o for o in lines if o["type"] == "interim"]] if scene == long_flows else []))
         except AssertionError as e:
             bad += f" {e!r} in line {e.__traceback__.tb_next.tb_lineno}"
         print(f"{'FAILED' if bad else 'ok'}: {scene.__name__}, {len(t.packets)} packets, {len(flows)} flows{bad and ': ' + bad}")

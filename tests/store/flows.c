@@ -191,7 +191,7 @@ static void windows_and_filters(void **state)
 }
 
 /* A record of an active flow is replaced by the next one, wherever it lies. */
-static void later_records_replace_active_ones(void **state)
+static void later_records_replace_interim_ones(void **state)
 {
     struct kt_store *st = *state;
     uint64_t seed = 5, total;
@@ -202,7 +202,10 @@ static void later_records_replace_active_ones(void **state)
             active[i] = round ? active[i] : rnd(&seed) % 2;
             if (round && (!active[i] || rnd(&seed) % 2))
                 continue;
-            r.end = active[i] ? KT_FLOW_ACTIVE : r.end;
+            if (active[i]) {
+                r.end = KT_FLOW_ACTIVE;
+                r.flags |= KT_FLOW_INTERIM;
+            }
             r.bytes[0] = active[i] ? round : r.bytes[0];
             CHECK(kt_store_add_flows(st, &r, 1, label_of, NULL, why));
             if (round == 0 && rnd(&seed) % 1000 == 0)
@@ -305,7 +308,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(round_trip, open_store, close_store),
         cmocka_unit_test_setup_teardown(pages_are_slices_of_the_order, open_store, close_store),
         cmocka_unit_test_setup_teardown(windows_and_filters, open_store, close_store),
-        cmocka_unit_test_setup_teardown(later_records_replace_active_ones, open_store, close_store),
+        cmocka_unit_test_setup_teardown(later_records_replace_interim_ones, open_store, close_store),
         cmocka_unit_test_setup_teardown(wrong_questions, open_store, close_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
