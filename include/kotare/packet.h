@@ -150,13 +150,18 @@ bool kt_link_known(unsigned link);
 
 /* Decodes in place; safe on any bytes. A packet without IP keeps key.ip == 0. */
 void kt_decode(struct kt_packet *p);
-/* The same without the hash, for who needs no flows. */
+/* The same without the hash, for who needs no flows or takes a seed of its own. */
 void kt_decode_headers(struct kt_packet *p);
 
 /* The same for all fragments of a datagram, whether their ports are known or not. */
 uint64_t kt_datagram(const struct kt_key *k, uint32_t frag_id);
-/* The hash of a key: equal for both directions. Never 0. */
-uint32_t kt_key_hash(const struct kt_key *k);
+/* The hash of a key: equal for both directions. Never 0. Who chooses the packets can make them
+ * collide unless the seed is secret: a table of what outsiders send takes one. */
+uint32_t kt_key_hash_seeded(const struct kt_key *k, uint64_t seed);
+static inline uint32_t kt_key_hash(const struct kt_key *k)
+{
+    return kt_key_hash_seeded(k, 0);
+}
 /* Swaps the two sides. */
 void kt_key_reverse(struct kt_key *k);
 bool kt_key_equal(const struct kt_key *a, const struct kt_key *b);

@@ -70,7 +70,7 @@ struct kt_pipeline_options {
     unsigned workers;           /* 0: 1 */
     int64_t interval;           /* nanoseconds; 0: a second */
     int64_t silence;            /* more empty intervals in a row are a gap, not zeros; 0: 86400 */
-    const char *filter;         /* live: a BPF expression; may be NULL */
+    const char *filter;         /* a BPF expression (pcap-filter(7)); may be NULL */
     const struct kt_flag *stop; /* set it to end early, from any thread or a signal handler */
 };
 

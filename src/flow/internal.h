@@ -59,6 +59,7 @@ struct more {
     uint64_t id;
     int64_t first, syn_ts;
     uint32_t isn[2];
+    uint32_t hash;
     uint64_t announcer;                              /* the packet, when seen.announced */
     uint64_t recorded_packets[2], recorded_bytes[2]; /* told by interim records */
     int64_t due;                                     /* the next of them */

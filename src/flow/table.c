@@ -93,7 +93,7 @@ static void unslot(struct kt_flow_table *t, uint32_t index, uint32_t at)
 void kt_flow_end(struct kt_flow_table *t, uint32_t index, enum kt_flow_end why)
 {
     struct flow *f = &t->flow[index];
-    uint32_t home = kt_key_hash(&f->key) & t->mask;
+    uint32_t home = t->more[index].hash & t->mask;
     __builtin_prefetch(&t->slot[home]);
     kt_flow_match(t, index);
     if (KT_UNLIKELY(t->expect != NULL))
@@ -164,6 +164,7 @@ static uint32_t begin(struct kt_flow_table *t, const struct kt_packet *p, int *s
     else if (p->proto == KT_PROTO_TCP && !*side)
         f->state = ST_SYN; /* now, for the wheel: it may stay unanswered */
     m->id = p->seq;
+    m->hash = p->hash;
     m->first = p->ts;
     m->iface = p->iface;
     kt_flow_begin_evidence(t, index);

@@ -29,7 +29,8 @@ struct kt_tick kt_intervals_last(const struct kt_intervals *iv);
 /* ---- steer.c: to whom a packet belongs ---- */
 
 struct kt_steer;
-struct kt_steer *kt_steer_new(void);
+/* The seed of the packets' hashes: one for all of a run. */
+struct kt_steer *kt_steer_new(uint64_t seed);
 void kt_steer_free(struct kt_steer *s);
 /* Decodes n packets and gives later fragments the ports of their first one. */
 void kt_steer_decode(struct kt_steer *s, struct kt_packet *p, unsigned n,
@@ -66,6 +67,7 @@ struct kt_run {
     struct kt_pipeline_stats *stats;
     unsigned workers;
     int64_t interval;
+    uint64_t seed;         /* secret: outsiders can't make flows collide */
     struct kt_flag failed; /* an op failed: everyone stops */
     int code;              /* its result; the first one wins */
 };

@@ -170,7 +170,7 @@ static int lane_init(struct lane *l, struct kt_run *r, unsigned number, int64_t 
     int rc = kt_source_open(&l->src, r->opt->registry, r->opt->inputs[0], &so, err);
     if (rc < 0)
         return rc;
-    l->steer = kt_steer_new();
+    l->steer = kt_steer_new(r->seed);
     if (!l->steer || kt_ring_new(&l->results, 64) < 0 ||
         !(l->worker = r->ops->worker_new(r->ctx, number)))
         return kt_fail(err, KT_ENOMEM, 0, "no memory for a worker");

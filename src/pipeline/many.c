@@ -179,7 +179,7 @@ int kt_run_many(struct kt_run *r, struct kt_error *err)
         .feed = {.opt = r->opt,
                  .stats = r->stats,
                  .source = {.blocks = (r->workers * 2 + 2) * PARCEL_BLOCKS, .stop = r->opt->stop}},
-        .steer = kt_steer_new(),
+        .steer = kt_steer_new(r->seed),
         .hand = hand};
     pthread_t reader;
     int rc = d.steer ? start(&d, &reader) : KT_ENOMEM;

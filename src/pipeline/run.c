@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "internal.h"
-#include <sys/stat.h>
+#include <sys/random.h>
 
 static int tick_inline(struct kt_run *r, void *worker, const struct kt_tick *tick)
 {
@@ -37,7 +37,7 @@ int kt_run_inline(struct kt_run *r, struct kt_error *err)
     struct kt_batch batch = {.packet = packets};
     struct kt_feed feed = {.opt = r->opt, .stats = r->stats, .source = {.stop = r->opt->stop}};
     struct kt_intervals iv = {.length = r->interval, .silence = r->opt->silence, .start = -1};
-    struct kt_steer *steer = kt_steer_new();
+    struct kt_steer *steer = kt_steer_new(r->seed);
     void *worker = steer ? r->ops->worker_new(r->ctx, 0) : NULL;
     int rc = worker ? KT_OK : kt_fail(err, KT_ENOMEM, 0, "no memory for a worker");
     while (rc == KT_OK && !kt_run_stopped(r) && kt_feed_read(&feed, &batch) == KT_OK) {
@@ -85,6 +85,8 @@ int kt_pipeline_run(const struct kt_pipeline_options *o, const struct kt_pipelin
                        run.workers, KT_WORKERS_MAX);
     if (run.interval < KT_SECOND)
         return kt_fail(err, KT_EINVAL, 0, "an interval must last a second at least");
+    if (getrandom(&run.seed, sizeof run.seed, 0) != sizeof run.seed)
+        run.seed = (uint64_t)kt_now() ^ (uintptr_t)&run;
     bool live = false;
     for (unsigned i = 0; i < o->input_count; i++)
         live |= kt_source_is_live(o->registry, o->inputs[i]);

@@ -19,12 +19,16 @@ struct datagram {
 };
 
 struct kt_steer {
+    uint64_t seed;
     struct datagram seen[BUCKETS][WAYS];
 };
 
-struct kt_steer *kt_steer_new(void)
+struct kt_steer *kt_steer_new(uint64_t seed)
 {
-    return calloc(1, sizeof(struct kt_steer));
+    struct kt_steer *s = calloc(1, sizeof *s);
+    if (s)
+        s->seed = seed;
+    return s;
 }
 
 void kt_steer_free(struct kt_steer *s)
@@ -79,7 +83,8 @@ void kt_steer_decode(struct kt_steer *s, struct kt_packet *p, unsigned n,
     uint64_t bytes = 0, not_ip = 0, malformed = 0;
     for (unsigned i = 0; i < n; i++) {
         struct kt_packet *q = &p[i];
-        kt_decode(q);
+        kt_decode_headers(q);
+        q->hash = kt_key_hash_seeded(&q->key, s->seed);
         bytes += q->wirelen;
         not_ip += !(q->flags & KT_PKT_IP);
         malformed += !!(q->flags & KT_PKT_MALFORMED);
