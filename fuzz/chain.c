@@ -12,6 +12,7 @@
 struct run {
     struct kt_collect *collect;
     struct kt_detect *detect;
+    struct kt_expect *expect;
     struct kt_buf told;
 };
 
@@ -22,7 +23,8 @@ static struct kt_rules *rules;
 static void *worker_new(void *ctx, unsigned number)
 {
     struct kt_flow_table *t;
-    struct kt_flow_options opt = {.rules = rules, .max_flows = 1u << 14, .interval = KT_SECOND};
+    struct kt_flow_options opt = {
+        .rules = rules, .max_flows = 1u << 14, .interval = KT_SECOND, .active = 10 * KT_SECOND};
     (void)ctx, (void)number;
     return kt_flow_table_new(&t, &opt, NULL) == KT_OK ? t : NULL;
 }
@@ -50,6 +52,12 @@ static void result_free(void *result)
     kt_harvest_done(result);
 }
 
+static void look(void *ctx, struct kt_packet *packets, unsigned n)
+{
+    struct run *run = ctx;
+    kt_expect_packets(run->expect, packets, n);
+}
+
 /* ---- reporter side: all of it as text ---- */
 
 static int on_flows(void *ctx, const struct kt_flow_record *r, size_t n)
@@ -65,6 +73,9 @@ static int on_flows(void *ctx, const struct kt_flow_record *r, size_t n)
             kt_buf_printf(&run->told, " %llu %llu %llu %u %u", (unsigned long long)r->packets[side],
                           (unsigned long long)r->bytes[side], (unsigned long long)r->payload[side],
                           r->retransmits[side], r->seen.dir[side].len);
+        if (r->seen.announced)
+            kt_buf_printf(&run->told, " by %llu of %llu", (unsigned long long)r->announcer.packet,
+                          (unsigned long long)r->announcer.flow);
         kt_buf_printf(&run->told, " %.*s\n", r->name_len, r->name);
     }
     return KT_OK;
@@ -117,6 +128,7 @@ static const char *app_name(void *ctx, unsigned app)
 static void watch(struct kt_buf *told, const char *path, unsigned workers)
 {
     static const struct kt_pipeline_ops ops = {.worker_new = worker_new,
+                                               .look = look,
                                                .packets = worker_packets,
                                                .tick = worker_tick,
                                                .report = report,
@@ -135,6 +147,7 @@ static void watch(struct kt_buf *told, const char *path, unsigned workers)
     fuzz_must(kt_detect_new(&run.detect, &(struct kt_detect_options){.app_name = app_name}, &err) ==
               KT_OK);
     fuzz_must(kt_collect_new(&run.collect, &copt, &err) == KT_OK);
+    fuzz_must(kt_expect_new(&run.expect, rules, &err) == KT_OK);
     int rc = kt_pipeline_run(&popt, &ops, &run, &stats, &err);
     fuzz_must(rc == KT_OK || (rc < 0 && err.text[0]));
     kt_buf_printf(&run.told, "end %d %s %llu packets %llu bytes %llu malformed\n", rc, err.text,
@@ -142,6 +155,7 @@ static void watch(struct kt_buf *told, const char *path, unsigned workers)
                   (unsigned long long)stats.malformed);
     kt_collect_free(run.collect);
     kt_detect_free(run.detect);
+    kt_expect_free(run.expect);
     *told = run.told;
 }
 

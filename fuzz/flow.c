@@ -17,6 +17,7 @@ struct state {
     struct kt_cursor in;
     struct kt_flow_table *table;
     struct kt_collect *collect;
+    struct kt_expect *expect;
     struct kt_intervals iv;
     struct kt_packet packet[FRAMES];
     uint8_t frame[FRAMES][FRAME];
@@ -39,16 +40,22 @@ static int on_flows(void *ctx, const struct kt_flow_record *r, size_t n)
     struct state *s = ctx;
     for (; n; n--, r++) {
         unsigned app = kt_rules_label(rules, r->verdict.label)->app;
-        fuzz_must(app < KT_ARRAY_LEN(s->app) && r->id < FLOWS && !s->seen[r->id]++);
+        fuzz_must(app < KT_ARRAY_LEN(s->app) && r->id < FLOWS && !s->seen[r->id]);
         fuzz_must(r->first <= r->last && r->name_len <= KT_NAME_MAX);
         fuzz_must(r->packets[0] + r->packets[1] > 0);
         fuzz_must(r->seen.dir[0].captured <= KT_IDENT_HEAD &&
                   r->seen.dir[1].captured <= KT_IDENT_HEAD);
+        for (int side = 0; side < 2; side++) { /* interim records too: what is new in each */
+            fuzz_must(r->packets[side] >= r->told_packets[side]);
+            s->rec_packets += r->packets[side] - r->told_packets[side];
+            s->rec_bytes += r->bytes[side] - r->told_bytes[side];
+        }
+        if (r->flags & KT_FLOW_INTERIM)
+            continue;
+        s->seen[r->id] = 1;
         s->rec_flows++;
         for (int side = 0; side < 2; side++) {
             fuzz_must(r->payload[side] <= r->bytes[side] || !r->packets[side]);
-            s->rec_packets += r->packets[side];
-            s->rec_bytes += r->bytes[side];
             s->app[app].packets += r->packets[side];
             s->app[app].bytes += r->bytes[side];
         }
@@ -103,6 +110,7 @@ static void feed(struct state *s, uint16_t link, uint32_t caplen, uint32_t more)
                             .link = link};
     s->bytes += p->wirelen;
     kt_decode(p);
+    kt_expect_packets(s->expect, p, 1);
     while (kt_intervals_due(&s->iv, p->ts, &t)) {
         struct kt_packet keep = *p;
         unsigned at = s->n;
@@ -203,8 +211,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     s.now = BEGIN;
     uint8_t most = kt_cursor_u8(&s.in), seconds = kt_cursor_u8(&s.in);
     s.iv = (struct kt_intervals){.length = (1 + seconds % 4) * KT_SECOND, .start = -1};
-    struct kt_flow_options opt = {
-        .rules = rules, .max_flows = most & 128 ? 1 + most % 16u : 0, .interval = s.iv.length};
+    fuzz_must(kt_expect_new(&s.expect, rules, &err) == KT_OK);
+    struct kt_flow_options opt = {.rules = rules,
+                                  .max_flows = most & 128 ? 1 + most % 16u : 0,
+                                  .interval = s.iv.length,
+                                  .active = (seconds >> 2 & 15) * 7 * KT_SECOND,
+                                  .expect = seconds & 128 ? s.expect : NULL};
     struct kt_collect_options copt = {
         .rules = rules, .interval = on_interval, .flows = on_flows, .ctx = &s};
     fuzz_must(kt_flow_table_new(&s.table, &opt, &err) == KT_OK);
@@ -224,5 +236,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(&s);
     kt_collect_free(s.collect);
     kt_flow_table_free(s.table);
+    kt_expect_free(s.expect);
     return 0;
 }
