@@ -8,7 +8,7 @@ CHECKED = build-asan
 THREADED = build-tsan
 FUZZED = build-fuzz
 
-.PHONY: run build test soak fuzz format lint check install clean packages test-packages
+.PHONY: run build test soak bench fuzz format lint check install clean packages test-packages
 
 run: build
 	$(BUILD)/kotare watch samples/lab.pcap.zst
@@ -44,6 +44,12 @@ fuzz: test-packages
 		-Dtests=false -Db_sanitize=address,undefined -Db_lundef=false
 	@ninja -C $(FUZZED)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz $(FUZZED)
+
+# Beside tcpdump and ndpiReader; BENCH=--rounds=3 for less.
+bench: build
+	@scripts/install-packages bench
+	@ninja -C $(BUILD) bench/bench-mix
+	@bench/run --build $(BUILD) $(BENCH)
 
 format: test-packages
 	git ls-files '*.c' '*.h' | xargs clang-format-14 -i
