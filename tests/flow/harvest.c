@@ -274,7 +274,7 @@ static void test_random_traffic(void **state)
         for (int i = 0; i < 15000; i++) {
             x ^= x << 13, x ^= x >> 7, x ^= x << 17;
             unsigned k = (unsigned)(x % TUPLES) & (unsigned)(x >> 50 | 7), side = x >> 20 & 1;
-            ts += x >> 21 & 511 ? (int64_t)(x >> 44 & 0x7f) * MS : (int64_t)(x >> 44) % (20 * SEC);
+            ts += (x >> 21 & 511 ? (int64_t)(x >> 44 & 0x7f) : (int64_t)(x >> 8 & 0x7fff)) * MS;
             static const uint8_t protos[] = {KT_PROTO_TCP, KT_PROTO_TCP, KT_PROTO_TCP,
                                              KT_PROTO_UDP, KT_PROTO_UDP, KT_PROTO_ICMP,
                                              253};

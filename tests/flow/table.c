@@ -139,9 +139,10 @@ static void check_timeout(struct pkts first, int64_t timeout, enum kt_flow_end w
     for (size_t i = 0; i < first.n; i++)
         send_pkt(&w, first.p[i]);
     int64_t last = first.p[first.n - 1].ts;
-    ticks_until(&w, last + timeout - 1);
+    int64_t over = (last + timeout + SEC - 1) / SEC * SEC; /* the first tick that can know it */
+    ticks_until(&w, over - 1);
     assert_int_equal(w.records, 0);
-    ticks_until(&w, last + timeout + SEC);
+    ticks_until(&w, over);
     assert_int_equal(w.records, 1);
     assert_int_equal(w.record[0].end, why);
     assert_int_equal(w.record[0].last, last);
@@ -289,6 +290,21 @@ static void test_reused_after_close(void **state)
         assert_int_equal(w.record[1].packets[0], 1);
         world_fini(&w);
     }
+}
+
+/* Nobody answered, and the client tries with another number: that is one attempt. */
+static void test_another_syn_before_an_answer(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 0);
+    SEND(&w, .ts = T0, .proto = KT_PROTO_TCP, A_TO_B, .flags = KT_TCP_SYN, .seq = 100);
+    SEND(&w, .ts = T0 + SEC, .proto = KT_PROTO_TCP, A_TO_B, .flags = KT_TCP_SYN, .seq = 7000);
+    const struct kt_flow_record *r = the_end(&w);
+    assert_int_equal(w.records, 1);
+    assert_int_equal(r->packets[0], 2);
+    assert_int_equal(r->retransmits[0], 0);
+    world_fini(&w);
 }
 
 /* A SYN that is sent again, or answered by another SYN (both sides open at once), is no new one. */
@@ -567,9 +583,11 @@ static void test_against_a_list(void **state)
         int64_t ts = T0;
         for (int i = 0; i < 20000; i++) {
             x ^= x << 13, x ^= x >> 7, x ^= x << 17;
-            unsigned k = x % TUPLES, side = x >> 20 & 1;
-            ts +=
-                x >> 33 & 1023 ? (int64_t)(x >> 44 & 0xff) * MS : (int64_t)(x >> 44) % (150 * SEC);
+            /* some tuples are busy for a minute, then others are; now and then all rest */
+            unsigned k =
+                x >> 40 & 63 ? (unsigned)(i / 500 % 4 * 10 + x % 10) : (unsigned)(x % TUPLES);
+            unsigned side = x >> 20 & 1;
+            ts += (x >> 30 & 1023 ? (int64_t)(x >> 50 & 0xff) : (int64_t)(x >> 8 & 0x3ffff)) * MS;
             struct pkt p = {
                 .ts = ts, .proto = KT_PROTO_UDP, .sport = 5000, .dport = (uint16_t)(6000 + k)};
             p.from[3] = 1, p.to[3] = 2;
@@ -598,6 +616,7 @@ static void test_against_a_list(void **state)
                 want[wanted++] = (struct kt_flow_record){
                     .id = flow[k].id, .packets = {flow[k].packets[0], flow[k].packets[1]}};
         the_end(&w);
+        assert_true(wanted > 400);
         assert_int_equal(w.records, wanted);
         assert_int_equal(w.flows, wanted);
         for (size_t i = 0; i < wanted; i++) {
@@ -658,6 +677,7 @@ int main(void)
         cmocka_unit_test(test_active_for_hours),
         cmocka_unit_test(test_reused_tuple),
         cmocka_unit_test(test_reused_after_close),
+        cmocka_unit_test(test_another_syn_before_an_answer),
         cmocka_unit_test(test_repeated_syn),
         cmocka_unit_test(test_handshake_rtt),
         cmocka_unit_test(test_no_rtt),
