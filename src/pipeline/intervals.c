@@ -12,7 +12,8 @@ bool kt_intervals_due(struct kt_intervals *iv, int64_t ts, struct kt_tick *tick)
     if (ts - iv->start < iv->length)
         return true;
     tick->closes = true;
-    iv->gap = (ts - iv->start) / iv->length > (iv->silence ? iv->silence : KT_SILENCE_MAX);
+    int64_t empty = (ts - iv->start) / iv->length - 1;
+    iv->gap = empty > (iv->silence ? iv->silence : KT_SILENCE_MAX);
     iv->start = iv->gap ? ts - ts % iv->length : iv->start + iv->length;
     return true;
 }

@@ -35,6 +35,7 @@ LAYERS = {
     "ieee8021ad": ["ieee8021ad.id"],
     "ip": ["ip.src", "ip.dst", "ip.proto", "ip.id", "ip.flags.mf", "ip.frag_offset", "ip.len", "ip.hdr_len"],
     "ipv6": ["ipv6.src", "ipv6.dst", "ipv6.nxt"],
+    "gre": ["gre.proto"],
     "ipv6.hopopts": ["ipv6.hopopts.nxt"],
     "ipv6.routing": ["ipv6.routing.nxt"],
     "ipv6.dstopts": ["ipv6.dstopts.nxt"],
@@ -214,14 +215,15 @@ DIFFERENCES = [
     Difference("the first outer fragment of a tunnel: what is inside is as long as what is there",
                lambda x: x.mine["tunnel"] and x.value("ip", "ip.flags.mf"), ("payload_len",)),
     Difference("Teredo's port without a sound IPv6 header inside: a guess by port is taken back",
-               lambda x: has("udp", "teredo", "ipv6")(x) and not x.mine["tunnel"], KEY),
+               lambda x: has("udp", "teredo", "ipv6")(x) and x.theirs["dst"] == "", KEY),
     Difference("ICMPv6 redirect: the packet it carries as an option is no part of an error",
                lambda x: has("icmpv6", "ipv6")(x) and x.mine["icmp"] == (137, 0), KEY),
     # not decoded here: the flow is that of the tunnel
     Difference("Ethernet in IPv6 (protocol 143)", lambda x: x.mine["proto"] == 143, KEY),
     Difference("GRE in UDP (RFC 8086)", has("udp", "gre"), KEY),
     Difference("MPLS in UDP (RFC 7510)", has("udp", "mpls"), KEY),
-    Difference("GRE with WCCP or 802.11 inside", lambda x: x.mine["proto"] == GRE and has("ip", "gre")(x), KEY),
+    Difference("GRE with WCCP or 802.11 inside", lambda x: x.value("gre", "gre.proto") in (0x883e, *range(0x8200, 0x8300)),
+               KEY),
 ]
 
 

@@ -347,6 +347,13 @@ static void test_gap(void **state)
 {
     (void)state;
     const char *in[] = {make("gap.pcap", &(struct shape){.n = 4, .ts = with_gap}, 0)};
+    struct want edge[] = {{0, 1, 0, 0, 1}, {0}, {0}, {0}, {4, 1, 0, 1, 1}};
+    for (int i = 1; i < 4; i++)
+        edge[i] = (struct want){.start = i, .closes = true};
+    const char *two[] = {make("two.pcap", &(struct shape){2, 1, T0, 4 * KT_SECOND, NULL, 0}, 0)};
+    assert_ticks(two, 1, (struct kt_pipeline_options){.silence = 3}, edge,
+                 5); /* three empty ones */
+    TICKS_OF(two, 1, {.silence = 2}, {0, 1, 0, 0, 1}, {4, 1, 1, 1, 1});
     TICKS_OF(in, 1, {.silence = 10}, {0, 1, 0, 0, 1}, {86400, 1, 1, 0, 1},
              {86400 + 86402, 1, 1, 0, 1}, {86400 + 86403, 1, 0, 1, 1});
     struct want hour[49] = {0}; /* 24 hours are no gap there */
