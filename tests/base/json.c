@@ -131,10 +131,51 @@ static void tree(struct kt_json *j, struct kt_buf *in, unsigned depth)
     kt_buf_str(in, object ? "} " : "] ");
 }
 
+/* Text that nearly is JSON, and what kt_json_valid() makes of it. */
+static void validity(void)
+{
+    static const char *const seed[] = {
+        "{\"a\":[1,-0.5e+3,true,false,null,{},[]],\"b\":\"\\u00e9\\n\xc3\xa9\"}",
+        "[0, 10 ,\t-1.25E-7\r\n]", "\"\\\"\\\\\\/\\b\\f\\uD834\"", " null "};
+    static const char part[] = "{}[]\",:0123456789-+.eEtrufalsn \t\n\\/bx\x01\x7f\x80\xc3\xed\xf4";
+    for (int i = 0; i < 20000; i++) {
+        char text[128];
+        size_t len = strlen(seed[i % 4]);
+        memcpy(text, seed[i % 4], len);
+        for (uint64_t n = rnd() % 4; n; n--) {
+            size_t at = rnd() % len;
+            switch (rnd() % 3) {
+            case 0:
+                text[at] = part[rnd() % (sizeof part - 1)];
+                break;
+            case 1:
+                memmove(text + at, text + at + 1, --len - at);
+                break;
+            default:
+                memmove(text + at + 1, text + at, len++ - at);
+            }
+        }
+        struct kt_buf out = {0}, hex = {0};
+        for (size_t k = 0; k < len; k++)
+            kt_buf_printf(&hex, "%02x", (uint8_t)text[k]);
+        kt_buf_str(&out, kt_json_valid(text, len) ? "true" : "false");
+        line("valid", hex.data, &out);
+        kt_buf_free(&hex);
+    }
+    for (int depth = 60; depth < 70; depth++) { /* deeper than anybody needs is refused */
+        char text[140];
+        memset(text, '[', (size_t)depth);
+        memset(text + depth, ']', (size_t)depth);
+        if (kt_json_valid(text, 2 * (size_t)depth) != (depth <= 64))
+            exit(1);
+    }
+}
+
 int main(void)
 {
     strings();
     numbers();
+    validity();
     for (int i = 0; i < 2000; i++) {
         struct kt_buf out = {0}, in = {0};
         struct kt_json j = kt_json(&out);

@@ -30,6 +30,17 @@ def tree(text):
     return value()
 
 
+def is_json(text):
+    def no_number(name):
+        raise ValueError(name)
+
+    try:
+        json.loads(text.decode("utf-8"), parse_constant=no_number)
+    except ValueError:
+        return False
+    return True
+
+
 def main():
     out = subprocess.run([sys.argv[1]], capture_output=True, check=True).stdout
     seen = {}
@@ -47,12 +58,14 @@ def main():
         elif kind == "double":
             want = float(given)
             same = got is None if not math.isfinite(want) else math.isclose(got, want, rel_tol=1e-9)
+        elif kind == "valid":
+            same = got == is_json(bytes.fromhex(given))
         else:
             want = tree(given)
             same = got == want
         if not same:
             sys.exit(f"line {number}: {kind} {given!r} was written as {text!r}")
-    assert min(seen.get(k, 0) for k in ("string", "integer", "double", "tree")) >= 2000, seen
+    assert min(seen.get(k, 0) for k in ("string", "integer", "double", "tree", "valid")) >= 2000, seen
 
 
 main()

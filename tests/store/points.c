@@ -235,6 +235,39 @@ static void events_are_replaced_by_id(void **state)
     kt_store_close(st);
 }
 
+/* What another program put there: an interval of no sense is a second, and what is no JSON is not
+ * handed on as such. */
+static void what_others_wrote(void **state)
+{
+    (void)state;
+    struct kt_store *st = fresh();
+    static const struct {
+        const char *text;
+        int64_t ns;
+    } lengths[] = {{"60000000000", 60 * KT_SECOND},
+                   {"0", KT_SECOND},
+                   {"-9223372036854775808", KT_SECOND},
+                   {"9223372036854775807", KT_SECOND},
+                   {"soon", KT_SECOND}};
+    for (size_t i = 0; i < KT_ARRAY_LEN(lengths); i++) {
+        CHECK(kt_store_put_meta(st, "interval_ns", lengths[i].text, why));
+        assert_int_equal(kt_store_interval(st), lengths[i].ns);
+    }
+    static const char *const causes[] = {"[{]", "{}", "[\"\xff\"]", "[1]", "", "null"};
+    for (size_t i = 0; i < KT_ARRAY_LEN(causes); i++) {
+        struct kt_event e = {.id = 1, .began = 50, .ended = 60, .kind = "surge", .title = "More"};
+        struct kt_buf out = {0};
+        e.causes = strdup(causes[i]);
+        CHECK(kt_store_put_event(st, &e, why));
+        CHECK(kt_store_events(st, 0, 0, keep_events, &out, why));
+        assert_string_equal(out.data,
+                            i == 3 ? "1 surge More [1] - over|" : "1 surge More - - over|");
+        kt_buf_free(&out);
+        kt_event_fini(&e);
+    }
+    kt_store_close(st);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +276,7 @@ int main(void)
         cmocka_unit_test(extreme_values),
         cmocka_unit_test(an_empty_store_is_empty),
         cmocka_unit_test(events_are_replaced_by_id),
+        cmocka_unit_test(what_others_wrote),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
