@@ -13,7 +13,11 @@ bool kt_intervals_due(struct kt_intervals *iv, int64_t ts, struct kt_tick *tick)
         return true;
     tick->closes = true;
     int64_t empty = (ts - iv->start) / iv->length - 1;
-    iv->gap = empty > (iv->silence ? iv->silence : KT_SILENCE_MAX);
+    int64_t zeros = iv->silence ? iv->silence : KT_SILENCE_MAX;
+    if (KT_UNLIKELY(iv->empty > KT_EMPTY_MANY && zeros > KT_SILENCE_SHORT))
+        zeros = KT_SILENCE_SHORT;
+    iv->gap = empty > zeros;
+    iv->empty += empty > 0 && !iv->gap;
     iv->start = iv->gap ? ts - ts % iv->length : iv->start + iv->length;
     return true;
 }

@@ -117,7 +117,7 @@ static void *read_all(void *arg)
         kt_steer_decode(d->steer, packets, batch.n, r->stats);
         kt_run_look(r, packets, batch.n);
         for (unsigned i = 0; i < batch.n; i++) {
-            while (kt_intervals_due(&iv, packets[i].ts, &tick))
+            while (!kt_run_stopped(r) && kt_intervals_due(&iv, packets[i].ts, &tick))
                 tick_all(d, &tick);
             iv.since++;
             deal(&d->hand[kt_steer_owner(&packets[i], r->workers)], &packets[i], batch.block);

@@ -17,7 +17,8 @@ static int batch_inline(struct kt_run *r, void *worker, struct kt_intervals *iv,
     unsigned from = 0;
     int rc = KT_OK;
     for (unsigned i = 0; i < batch->n && rc == KT_OK; i++) {
-        while (rc == KT_OK && kt_intervals_due(iv, batch->packet[i].ts, &tick)) {
+        while (rc == KT_OK && !kt_run_stopped(r) &&
+               kt_intervals_due(iv, batch->packet[i].ts, &tick)) {
             if (i > from)
                 rc = r->ops->packets(worker, batch->packet + from, i - from);
             from = i;
