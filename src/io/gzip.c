@@ -37,9 +37,19 @@ static const char *gzip_reason(int rc)
     }
 }
 
+/* ISA-L counts a copy from too far back as done, though it wrote nothing: what lies there is old
+ * memory. How long the copy was it does not say, but no copy is longer than this (RFC 1951). */
+static void take_back(struct kt_codec_io *io, size_t made)
+{
+    size_t most = made < 258 ? made : 258;
+    io->out -= most;
+    io->out_len += most;
+}
+
 static int gzip_step(void *state, struct kt_codec_io *io)
 {
     struct inflate_state *s = state;
+    size_t room = io->out_len;
     s->next_in = (uint8_t *)(uintptr_t)io->in;
     s->avail_in = (uint32_t)io->in_len;
     s->next_out = io->out;
@@ -50,6 +60,8 @@ static int gzip_step(void *state, struct kt_codec_io *io)
     io->out = s->next_out;
     io->out_len = s->avail_out;
     if (rc < 0) {
+        if (rc == ISAL_INVALID_LOOKBACK)
+            take_back(io, room - io->out_len);
         io->reason = gzip_reason(rc);
         return KT_EFORMAT;
     }

@@ -239,6 +239,54 @@ static void test_damaged(void **state)
 }
 
 /* The last bytes are a checksum (in xz: of its index, in gzip the length behind it). */
+/* Bits of a deflate stream, from the lowest of each byte on; codes come with their highest first.
+ */
+struct bits {
+    uint8_t at[2048];
+    size_t n;
+};
+
+static void put_bits(struct bits *b, unsigned value, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++, b->n++)
+        b->at[b->n / 8] |= (uint8_t)((value >> i & 1) << b->n % 8);
+}
+
+static void put_code(struct bits *b, unsigned code, unsigned count)
+{
+    for (unsigned i = count; i-- > 0;)
+        put_bits(b, code >> i & 1, 1);
+}
+
+/* Found by fuzzing: a copy from before the beginning gave what lay in memory. */
+static void test_copy_from_nowhere(void **state)
+{
+    (void)state;
+    enum { GOOD = 1000 };
+    static const uint8_t head[10] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255};
+    for (unsigned more = 0; more <= 400; more += 400) { /* ISA-L works otherwise near the end */
+        struct bits b = {.n = 8 * sizeof head};
+        memcpy(b.at, head, sizeof head);
+        put_bits(&b, 1, 1); /* the last block, of fixed codes */
+        put_bits(&b, 1, 2);
+        for (unsigned i = 0; i < GOOD; i++)
+            put_code(&b, 0x30 + 'a', 8);
+        put_code(&b, 0xc5, 8); /* 258 bytes … */
+        put_code(&b, 29, 5);   /* … from 32768 back */
+        put_bits(&b, 0x1fff, 13);
+        for (unsigned i = 0; i < more; i++)
+            put_code(&b, 0x30 + 'b', 8);
+        put_code(&b, 0, 7);
+        store("nowhere.gz", b.at, b.n / 8 + 9);
+        struct result r = slurp(in_dir("nowhere.gz"), 4096);
+        assert_int_equal(r.code, KT_EFORMAT);
+        assert_in_range(r.len, GOOD - 258, GOOD);
+        for (size_t i = 0; i < r.len; i++)
+            assert_int_equal(r.data[i], 'a');
+        free(r.data);
+    }
+}
+
 static void test_wrong_checksum(void **state)
 {
     (void)state;
@@ -373,6 +421,7 @@ int main(void)
         cmocka_unit_test(test_many_small_members),
         cmocka_unit_test(test_truncated),
         cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_copy_from_nowhere),
         cmocka_unit_test(test_wrong_checksum),
         cmocka_unit_test(test_what_follows),
         cmocka_unit_test(test_standard_input),
