@@ -3,6 +3,14 @@
 #include <kotare/base.h>
 #include <stdio.h>
 
+/* Names that others chose may hold what a terminal obeys. */
+static void clean(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = '?';
+}
+
 static void set(struct kt_error *err, int code, uint64_t offset, const char *format, va_list ap)
     KT_PRINTF(4, 0);
 static void set(struct kt_error *err, int code, uint64_t offset, const char *format, va_list ap)
@@ -10,6 +18,7 @@ static void set(struct kt_error *err, int code, uint64_t offset, const char *for
     err->code = code;
     err->offset = offset;
     vsnprintf(err->text, sizeof err->text, format, ap);
+    clean(err->text);
 }
 
 int kt_fail(struct kt_error *err, int code, uint64_t offset, const char *format, ...)

@@ -369,5 +369,6 @@ int kt_cmd_watch(int argc, char **argv)
     struct sigaction act = {.sa_handler = on_signal};
     sigaction(SIGINT, &act, NULL);
     sigaction(SIGTERM, &act, NULL);
+    sigaction(SIGHUP, &act, NULL);
     return run(&w);
 }

@@ -110,19 +110,27 @@ void kt_wheel_expire(struct kt_flow_table *t, int64_t now)
  * time would be taken for the one that rested longest. */
 uint32_t kt_wheel_first(struct kt_flow_table *t)
 {
-    uint32_t any = NONE;
+    enum { PATIENCE = 64 }; /* of flows that were put off: the first due of so many will do */
+    uint32_t best = NONE, seen = 0;
+    int64_t best_due = INT64_MAX;
     int64_t from = t->wheel_at < 0 ? t->began_at : t->wheel_at;
     for (int64_t at = from; at < from + WHEEL; at++) {
         uint32_t index = t->wheel[(uint64_t)at % WHEEL], next;
         for (; index != NONE; index = next) {
             const struct flow *f = &t->flow[index];
+            int64_t due = (f->last + kt_flow_timeout(f)) / WHEEL_TURN;
             next = f->older;
-            any = index;
-            if ((f->last + kt_flow_timeout(f)) / WHEEL_TURN <= at)
+            if (due <= at)
                 return index;
+            if (due < best_due) {
+                best = index;
+                best_due = due;
+            }
+            if (++seen == PATIENCE)
+                return best;
             kt_wheel_remove(t, index);
             kt_wheel_add(t, index);
         }
     }
-    return any;
+    return best;
 }

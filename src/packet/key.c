@@ -12,18 +12,20 @@ static inline uint64_t load64(const uint8_t *p)
     return v;
 }
 
-/* The sides are hashed apart and added, so that their order does not matter. VLANs stay out: they
- * may differ by direction where a router hairpins. */
+/* The sides are hashed apart and added, so that their order does not matter. All that makes two
+ * keys differ goes in, and the seed wherever outsiders could cancel one part by another. */
 uint32_t kt_key_hash_seeded(const struct kt_key *k, uint64_t seed)
 {
     uint64_t a = load64(k->addr[0]), b = load64(k->addr[1]);
     if (k->ip == 6) {
-        a ^= kt_mix64(load64(k->addr[0] + 8) ^ K2, K3);
-        b ^= kt_mix64(load64(k->addr[1] + 8) ^ K2, K3);
+        a ^= kt_mix64(load64(k->addr[0] + 8) ^ K2 ^ seed, K3 ^ seed);
+        b ^= kt_mix64(load64(k->addr[1] + 8) ^ K2 ^ seed, K3 ^ seed);
     }
     a = kt_mix64(a ^ K1 ^ seed, K2 ^ seed ^ k->port[0]);
     b = kt_mix64(b ^ K1 ^ seed, K2 ^ seed ^ k->port[1]);
-    uint64_t h = kt_mix64((a + b) ^ k->proto, K3 ^ k->tunnel);
+    uint64_t rest = (uint64_t)k->vlan[0] << 48 | (uint64_t)k->vlan[1] << 32 |
+                    (uint64_t)k->tunnel << 16 | k->proto;
+    uint64_t h = kt_mix64((a + b) ^ K1, rest ^ K3 ^ seed);
     uint32_t folded = (uint32_t)(h ^ h >> 32);
     return folded ? folded : 1;
 }

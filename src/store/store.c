@@ -4,6 +4,7 @@
  */
 #include "schema.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -209,6 +210,10 @@ static int open_db(struct kt_store *st, struct kt_error *err)
     /* Without CREATE first: then a missing file says so instead of "unable to open". */
     if (!st->writer && access(st->path, R_OK) < 0)
         return kt_fail_errno(err, errno, "%s: cannot open the store", st->path);
+    /* Whom somebody talks to is nobody else's business: not what the umask says. */
+    int fd = st->writer ? open(st->path, O_CREAT | O_RDWR | O_CLOEXEC | O_NONBLOCK, 0600) : -1;
+    if (fd >= 0)
+        close(fd);
     int flags = st->writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
     int rc = sqlite3_open_v2(st->path, &st->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
     int reason = rc == SQLITE_CANTOPEN ? why_not_opened(st) : 0;

@@ -22,7 +22,7 @@ bool kt_web_listen_parse(const char *listen, struct kt_web_address *a)
     host[len] = '\0';
     char *end;
     unsigned long port = strtoul(colon + 1, &end, 10);
-    if (*end || end == colon + 1 || port > 65535)
+    if (*end || colon[1] < '0' || colon[1] > '9' || port > 65535)
         return false;
     if (strcmp(host, "localhost") == 0)
         strcpy(host, "127.0.0.1");
