@@ -34,7 +34,7 @@ LAYERS = {
     "vlan": ["vlan.id"],
     "ieee8021ad": ["ieee8021ad.id"],
     "ip": ["ip.src", "ip.dst", "ip.proto", "ip.id", "ip.flags.mf", "ip.frag_offset", "ip.len", "ip.hdr_len"],
-    "ipv6": ["ipv6.src", "ipv6.dst", "ipv6.nxt"],
+    "ipv6": ["ipv6.src", "ipv6.dst", "ipv6.nxt", "ipv6.plen"],
     "gre": ["gre.proto"],
     "ipv6.hopopts": ["ipv6.hopopts.nxt"],
     "ipv6.routing": ["ipv6.routing.nxt"],
@@ -212,6 +212,8 @@ DIFFERENCES = [
                "where they stand", lambda x: x.names[-1] == "tcp" and x.theirs["tcp"] is None, ("tcp",)),
     Difference("a UDP length of 0 is what segmentation offload leaves: we go on by the length of the IP packet",
                lambda x: x.value("udp", "udp.length") == 0, KEY),
+    Difference("so is an IPv6 length of 0: we go on by what was on the wire",
+               lambda x: x.value("ipv6", "ipv6.plen") == 0, KEY),
     Difference("the first outer fragment of a tunnel: what is inside is as long as what is there",
                lambda x: x.mine["tunnel"] and x.value("ip", "ip.flags.mf"), ("payload_len",)),
     Difference("Teredo's port without a sound IPv6 header inside: a guess by port is taken back",
@@ -222,8 +224,8 @@ DIFFERENCES = [
     Difference("Ethernet in IPv6 (protocol 143)", lambda x: x.mine["proto"] == 143, KEY),
     Difference("GRE in UDP (RFC 8086)", has("udp", "gre"), KEY),
     Difference("MPLS in UDP (RFC 7510)", has("udp", "mpls"), KEY),
-    Difference("GRE with WCCP or 802.11 inside", lambda x: x.value("gre", "gre.proto") in (0x883e, *range(0x8200, 0x8300)),
-               KEY),
+    Difference("GRE with WCCP or 802.11 inside",
+               lambda x: x.value("gre", "gre.proto") in (0x883e, *range(0x8200, 0x8300)), KEY),
 ]
 
 
@@ -281,16 +283,25 @@ def handmade():
     dns = udp(5353, 53, b"question")
     in4, in6 = ip4(A, B, TCP, data), ip6(A6, B6, UDP, dns)
     frame4, frame6 = eth(in4), eth(in6)
-    yield from ((f"ip4 {name}", ETHERNET, eth(ip4(A, B, proto, body))) for name, proto, body in [
+    plain = ((f"ip4 {name}", T_IP4, ip4(A, B, proto, body)) for name, proto, body in [
         ("tcp syn", TCP, syn), ("tcp data", TCP, data), ("udp", UDP, dns), ("sctp", SCTP, sctp(1000, 2000)),
         ("tcp every flag", TCP, tcp(1, 2, 0xff)), ("tcp fin", TCP, tcp(65535, 1, FIN | ACK)),
         ("tcp options only", TCP, tcp(5, 6, ACK, options=b"\1" * 40)),
         ("udp empty", UDP, udp(1, 2)), ("udp port 0", UDP, udp(0, 0, b"x")),
         ("igmp", IGMP, b"\x16\0\0\0\xe0\0\0\1"), ("esp", ESP, b"\0\0\0\1\0\0\0\2" + b"e" * 24),
         ("proto 253", 253, b"experiment")])
-    yield from ((f"ip6 {name}", ETHERNET, eth(ip6(A6, B6, proto, body))) for name, proto, body in [
+    plain6 = ((f"ip6 {name}", T_IP6, ip6(A6, B6, proto, body)) for name, proto, body in [
         ("tcp syn", TCP, syn), ("tcp data", TCP, data), ("udp", UDP, dns), ("sctp", SCTP, sctp(1000, 2000)),
-        ("esp", ESP, b"\0\0\0\1\0\0\0\2" + b"e" * 24), ("none", 59, b""), ("proto 253", 253, b"experiment")])
+        ("esp", ESP, b"\0\0\0\1\0\0\0\2" + b"e" * 24), ("none", 59, b""), ("proto 253", 253, b"experiment"),
+        ("tcp every flag", TCP, tcp(1, 2, 0xff))])
+    for name, kind, packet in (*plain, *plain6):  # also not by the shortest way
+        yield name, ETHERNET, eth(packet)
+        yield name + ", raw", RAW, packet
+        yield name + ", vlan", ETHERNET, eth(vlan(77, packet, kind), T_VLAN)
+        yield name + ", in a tunnel", ETHERNET, eth(ip4(C, D, GRE, gre(packet, kind)))
+    yield "ip4, a length of 0", ETHERNET, eth(ip4(A, B, TCP, data, total=0))
+    yield "ip4, a length of 0, vlan", ETHERNET, eth(vlan(3, ip4(A, B, TCP, data, total=0)), T_VLAN)
+    yield "ip6, a length of 0", ETHERNET, eth(ip6(A6, B6, TCP, data, length=0))
     yield "ip4 options", ETHERNET, eth(ip4(A, B, TCP, data, options=b"\1" * 12))
     yield "ip4 all options", ETHERNET, eth(ip4(A, B, UDP, dns, options=b"\x94\4\0\0" + b"\1" * 36))
     yield "ip4 padded frame", ETHERNET, eth(ip4(A, B, TCP, tcp(1, 2, ACK))) + b"\0" * 6
@@ -336,6 +347,9 @@ def handmade():
     yield "mpls, three labels, ip6", ETHERNET, eth(mpls([16, 17, 18], in6), T_MPLS)
     yield "mpls pseudowire", ETHERNET, eth(mpls([100], b"\0\0\0\1" + frame4), T_MPLS)
     yield "pppoe", ETHERNET, eth(pppoe(in4), T_PPPOE)
+    short = pppoe(in4)[:4] + struct.pack(">H", 44) + pppoe(in4)[6:]
+    yield "pppoe shorter than its packet", ETHERNET, eth(short, T_PPPOE)
+    yield "vlans of old", ETHERNET, eth(vlan(100, vlan(200, in4), T_VLAN), 0x9100)
     yield "pppoe ip6", ETHERNET, eth(pppoe(in6, 0x57), T_PPPOE)
     yield "pppoe in qinq", ETHERNET, eth(vlan(7, vlan(8, pppoe(in4), T_PPPOE), T_VLAN), T_QINQ)
     yield "pppoe lcp", ETHERNET, eth(pppoe(b"\1\1\0\4", 0xc021), T_PPPOE)
@@ -394,6 +408,7 @@ def handmade():
         ("teredo", UDP, udp(40001, 3544, in6)), ("teredo from the server", UDP, udp(3544, 40001, in6)),
         ("teredo origin", UDP, udp(40001, 3544, b"\0\0" + b"\1" * 6 + in6)),
         ("teredo authentication", UDP, udp(40001, 3544, b"\0\1\0\0" + b"\2" * 9 + in6)),
+        ("teredo authentication with a name", UDP, udp(40001, 3544, b"\0\1\3\2abcde" + b"\2" * 9 + in6)),
         ("teredo authentication and origin", UDP,
          udp(40001, 3544, b"\0\1\0\0" + b"\2" * 9 + b"\0\0" + b"\1" * 6 + in6)),
         ("on vxlan's port, but none", UDP, udp(50000, 4789, b"hello, this is something else")),
@@ -507,8 +522,8 @@ def check_cuts(folder, packets, judged, program):
 
 
 # What compare() explained of the whole packet holds for its parts.
-EXCEPT_CUT = {"source route", "a tcp header of 8 bytes", "vxlan, udp length 0", "icmp6 redirect", "gre wccp", "ethernet in ip6", "gre in udp",
-              "mpls in udp", "tunnel on teredo's port, but none"}
+EXCEPT_CUT = {"source route", "a tcp header of 8 bytes", "vxlan, udp length 0", "ip6, a length of 0", "icmp6 redirect",
+              "gre wccp", "ethernet in ip6", "gre in udp", "mpls in udp", "tunnel on teredo's port, but none"}
 
 
 def check_tunnels(folder, program):
