@@ -32,10 +32,14 @@ int kt_options_parse(const struct kt_option *options, int argc, char **argv, str
     int plain = 0;
     for (int i = 1; i < argc; i++) {
         const char *a = argv[i];
-        if (strncmp(a, "--", 2) != 0) {
+        if (a[0] != '-' || a[1] == '\0') { /* "-" is standard input */
             argv[++plain] = argv[i];
             continue;
         }
+        if (strcmp(a, "-h") == 0)
+            return KT_ENOTFOUND;
+        if (a[1] != '-')
+            return kt_fail(err, KT_EINVAL, 0, "%s is no option here; try --help", a);
         a += 2;
         size_t len = strcspn(a, "=");
         if (strcmp(a, "help") == 0)
