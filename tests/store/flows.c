@@ -308,7 +308,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(round_trip, open_store, close_store),
         cmocka_unit_test_setup_teardown(pages_are_slices_of_the_order, open_store, close_store),
         cmocka_unit_test_setup_teardown(windows_and_filters, open_store, close_store),
-        cmocka_unit_test_setup_teardown(later_records_replace_interim_ones, open_store, close_store),
+        cmocka_unit_test_setup_teardown(later_records_replace_interim_ones, open_store,
+                                        close_store),
         cmocka_unit_test_setup_teardown(wrong_questions, open_store, close_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
