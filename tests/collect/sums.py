@@ -45,10 +45,16 @@ def agree(what, path, store=None, more=(), codes=(0,)):
     total = row(summary)
     flows = whole.of_type(found, "flow")
     assert len({f["id"] for f in flows}) == len(flows), f"{what}: two flows with one id"
+    deltas = {}
+    for f in whole.of_type(found, "interim") + [f for f in flows if "delta" in f]:
+        deltas.setdefault(f["id"], []).append(f["delta"])
     by_app = {}
     for f in flows:
         for size in ("bytes", "packets"):
             assert f[size + "_up"] >= 0 and f[size + "_down"] >= 0
+            for side in ("_up", "_down"):  # what its records add sums up to the whole
+                told = [d[size + side] for d in deltas.get(f["id"], [])]
+                assert not told or sum(told) == f[size + side], (what, f)
         by_app.setdefault(f["app"], []).append(
             (f["bytes_up"] + f["bytes_down"], f["packets_up"] + f["packets_down"], 1))
     apps = {x["name"]: row(x) for x in whole.of_type(found, "application")}
@@ -106,7 +112,7 @@ def by_hand(folder):
         subprocess.run(["zstd", "-dc", SAMPLE], stdout=f, check=True)
     known = capinfos(paths.values())
     for name, path in paths.items():
-        for more in ((), ("--workers", "3", "--interval", "10")):
+        for more in ((), ("--workers", "3", "--interval", "10"), ("--active-timeout", "2")):
             total, ip = agree(name, path, f"{folder}/s.kt", more)
             assert total == known[path], (name, total, known[path])
         judged = ip_bytes(judge, path)

@@ -47,14 +47,20 @@ struct world {
     uint64_t flows, evicted;
 };
 
-static inline void world_init(struct world *w, uint32_t max_flows)
+static inline void world_init_active(struct world *w, uint32_t max_flows, int64_t active)
 {
     struct kt_error err = {0};
     *w = (struct world){.tick = T0, .interval = SEC};
     if (kt_rules_load_text(&w->rules, "test", helper_rules, strlen(helper_rules), &err) < 0)
         fail_msg("%s", err.text);
-    struct kt_flow_options opt = {.rules = w->rules, .max_flows = max_flows, .interval = SEC};
+    struct kt_flow_options opt = {
+        .rules = w->rules, .max_flows = max_flows, .interval = SEC, .active = active};
     assert_int_equal(kt_flow_table_new(&w->table, &opt, &err), KT_OK);
+}
+
+static inline void world_init(struct world *w, uint32_t max_flows)
+{
+    world_init_active(w, max_flows, 0);
 }
 
 static inline void world_fini(struct world *w)

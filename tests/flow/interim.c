@@ -6,12 +6,7 @@
 
 static void init(struct world *w, int64_t active, uint32_t max_flows)
 {
-    struct kt_error err = {0};
-    world_init(w, max_flows);
-    kt_flow_table_free(w->table);
-    struct kt_flow_options opt = {
-        .rules = w->rules, .max_flows = max_flows, .interval = SEC, .active = active};
-    assert_int_equal(kt_flow_table_new(&w->table, &opt, &err), KT_OK);
+    world_init_active(w, max_flows, active);
 }
 
 /* Closes intervals until `ts`, and calls back for each record with the end of the interval. */

@@ -75,6 +75,7 @@ def handmade(folder):
         yield name, [write(name.replace(" ", "-") + ".pcap", packets, ns=True)], len(packets), ()
     packets = kinds["mixed"]
     yield "intervals of a minute", [write("m.pcap", packets)], len(packets), ("--interval", 60)
+    yield "records of flows that go on", [write("g.pcap", packets)], len(packets), ("--active-timeout", 2)
     third = len(packets) // 3
     parts = [write(f"part{i}.pcap", packets[i * third:(i + 1) * third if i < 2 else None], order="<>"[i % 2])
              for i in range(3)]
