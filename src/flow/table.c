@@ -244,10 +244,11 @@ static void tcp(struct kt_flow_table *t, uint32_t index, unsigned side, const st
     }
     if (p->payload_len == 0)
         return;
-    uint32_t end = seq + p->payload_len;
+    bool syn = flags & KT_TCP_SYN; /* which takes a number itself (data in it: RFC 7413) */
+    uint32_t end = seq + syn + p->payload_len;
     /* a keep-alive repeats one byte; it is no loss */
     if (f->state & ST_SEQ << side && (int32_t)(end - f->next_seq[side]) <= 0) {
-        if (p->payload_len > 1)
+        if (p->payload_len > 1 && !syn)
             t->more[index].retransmits[side]++;
     } else {
         f->next_seq[side] = end;
@@ -332,7 +333,7 @@ static inline bool one(struct kt_flow_table *t, const struct kt_packet *p)
         f->payload[side] += p->payload_len;
         if (KT_UNLIKELY(!(f->state & ST_FIRST << side)) &&
             (p->proto == KT_PROTO_TCP || p->proto == KT_PROTO_UDP))
-            kt_flow_evidence(t, index, (unsigned)side, p, seq);
+            kt_flow_evidence(t, index, (unsigned)side, p, seq + !!(p->tcp_flags & KT_TCP_SYN));
     }
     return true;
 }
