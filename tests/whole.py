@@ -162,8 +162,9 @@ def read_store(path):
     flows.sort(key=lambda f: (f["id"], f["first"]))
     events = db.execute("SELECT * FROM event ORDER BY id").fetchall()
     meta = dict(db.execute("SELECT key, value FROM meta"))
+    runs = db.execute("SELECT id, began, input FROM run ORDER BY id").fetchall()
     db.close()
-    return {"points": dict(points), "flows": flows, "events": events, "meta": meta}
+    return {"points": dict(points), "flows": flows, "events": events, "meta": meta, "run": runs}
 
 
 def sums(points, kind):

@@ -51,6 +51,15 @@ KT_MUST_USE int kt_store_stream(struct kt_store *st, const struct kt_stream *str
 KT_MUST_USE int kt_store_add_points(struct kt_store *st, const struct kt_point *points, size_t n,
                                     struct kt_error *err);
 
+/* Says what is read from here on (`input`: a line each), and that what earlier runs left going on
+ * is over. The flows of the run get numbers of their own, so that no two flows in one store share
+ * one: their position in the trace, counted from a multiple of KT_STORE_RUN_PACKETS. Without it
+ * they are numbered as those of the first run. */
+KT_MUST_USE int kt_store_begin_run(struct kt_store *st, const char *input, struct kt_error *err);
+#define KT_STORE_RUN_PACKETS (UINT64_C(1) << 44) /* seven months at a million a second */
+/* The positions in the trace of a record of this run become the store's numbers. */
+void kt_store_number(const struct kt_store *st, struct kt_flow_record *r);
+
 /* A flow with the names of its label, so that a store can be read without the rules. */
 struct kt_flow_label {
     const char *app, *category, *rule;
@@ -82,7 +91,7 @@ void kt_event_json(struct kt_json *j, const struct kt_event *event);
 /* Inserts, or replaces the event with this id. */
 KT_MUST_USE int kt_store_put_event(struct kt_store *st, struct kt_event *event,
                                    struct kt_error *err);
-/* A key with a text: "input", "interval_ns", "first_ns", …: what the run was. */
+/* A key with a text: what holds for the whole file. */
 KT_MUST_USE int kt_store_put_meta(struct kt_store *st, const char *key, const char *value,
                                   struct kt_error *err);
 /* Says how long the intervals of the points are. KT_EINVAL: those that are there are longer or

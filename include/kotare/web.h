@@ -37,7 +37,8 @@ struct kt_web_status {
     uint64_t packets, bytes, flows;
     uint64_t lost; /* packets known to be lost */
     uint64_t not_ip, malformed;
-    int64_t first, last; /* packet time; live, what was watched without packets counts too */
+    int64_t first, last; /* of all that the store holds, earlier runs too: the first and the last
+                            packet; live, what was watched without packets counts too */
     int64_t interval;
     unsigned workers;
     char warning[512]; /* the sentence of a fault that ended an input early, or "" */

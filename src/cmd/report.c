@@ -48,8 +48,9 @@ static void end(struct kt_watch *w, struct kt_json *j)
 void kt_report_flow(struct kt_watch *w, const struct kt_flow_record *r)
 {
     const struct kt_label *label = kt_rules_label(w->rules, r->verdict.label);
-    const struct kt_stored_flow flow = {
+    struct kt_stored_flow flow = {
         .record = *r, .app = label->name, .category = label->category, .rule = label->id};
+    kt_store_number(w->store, &flow.record);
     bool interim = r->flags & KT_FLOW_INTERIM;
     struct kt_json j = begin(w, interim ? "interim" : "flow");
     kt_stored_flow_json(&j, &flow);

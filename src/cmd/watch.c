@@ -198,6 +198,10 @@ static void status(void *ctx, struct kt_web_status *s)
     int64_t watched = (int64_t)kt_count_get(&w->watched) - 1;
     if (s->first && watched > s->last)
         s->last = watched;
+    if (w->earlier_last) {
+        s->first = s->first && s->first < w->earlier_first ? s->first : w->earlier_first;
+        s->last = s->last > w->earlier_last ? s->last : w->earlier_last;
+    }
     size_t at = 0;
     for (unsigned i = 0; i < w->pipeline.input_count && at < sizeof s->input; i++)
         at += (size_t)snprintf(s->input + at, sizeof s->input - at, "%s%s", i ? ", " : "",
@@ -222,14 +226,19 @@ static const char *category(void *ctx, const char *app)
     return "";
 }
 
-/* The inputs of this run, a line each. */
-static int put_inputs(struct kt_watch *w, struct kt_error *err)
+static int begin_run(struct kt_watch *w, struct kt_error *err)
 {
+    int64_t first, last;
+    if (kt_store_range(w->store, &first, &last, NULL) == KT_OK) {
+        w->earlier_first = first;
+        if (__builtin_add_overflow(last, w->pipeline.interval - 1, &w->earlier_last))
+            w->earlier_last = last;
+    }
     struct kt_buf names = {0};
     for (unsigned i = 0; i < w->pipeline.input_count; i++)
         kt_buf_printf(&names, "%s%s", i ? "\n" : "", w->pipeline.inputs[i]);
     int rc = names.failed ? kt_fail(err, KT_ENOMEM, 0, "no memory for the names of the inputs")
-                          : kt_store_put_meta(w->store, "input", names.data, err);
+                          : kt_store_begin_run(w->store, names.data, err);
     kt_buf_free(&names);
     return rc;
 }
@@ -257,7 +266,7 @@ static int start(struct kt_watch *w)
     if (rc == KT_OK)
         rc = kt_store_set_interval(w->store, w->pipeline.interval, err);
     if (rc == KT_OK)
-        rc = put_inputs(w, err);
+        rc = begin_run(w, err);
     if (rc == KT_OK)
         rc = kt_store_commit(w->store, err);
     if (rc == KT_OK && !w->once) {

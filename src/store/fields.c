@@ -46,7 +46,10 @@ enum {
 };
 
 static const struct kt_expr_field fields[] = {
-    [F_ID] = {"id", KT_EXPR_INT, "position in the trace of the flow's first packet", {0}},
+    [F_ID] = {"id",
+              KT_EXPR_INT,
+              "its number: where its first packet stands in the trace, unique in a store",
+              {0}},
     [F_START] = {"start", KT_EXPR_TIME, "time of the first packet", {0}},
     [F_END] = {"end", KT_EXPR_TIME, "time of the last packet", {0}},
     [F_DURATION] = {"duration", KT_EXPR_TIME, "from the first packet to the last", {0}},

@@ -5,7 +5,7 @@
 #include "internal.h"
 #include <stdlib.h>
 
-enum { LABELS = 65536 };
+enum { LABELS = 65536, RUNS = 1 << 18 };
 
 static int flush(struct kt_store *st, bool done, struct kt_error *err)
 {
@@ -85,6 +85,42 @@ static int label_number(struct kt_store *st, const struct kt_flow_label *l, uint
     return KT_OK;
 }
 
+/* ---- runs ---- */
+
+/* A run that did not come to its end could not end its events either. */
+static int end_events(struct kt_store *st, struct kt_error *err)
+{
+    sqlite3_stmt *stmt = kt_store_sql(st, SQL_END_EVENTS, err);
+    return stmt ? kt_store_run(st, stmt, err, "end the events of the run before") : KT_EIO;
+}
+
+int kt_store_begin_run(struct kt_store *st, const char *input, struct kt_error *err)
+{
+    int rc = kt_store_write(st, err);
+    if (rc < 0 || (rc = end_events(st, err)) < 0)
+        return rc;
+    sqlite3_stmt *stmt = kt_store_sql(st, SQL_PUT_RUN, err);
+    if (!stmt)
+        return KT_EIO;
+    sqlite3_bind_int64(stmt, 1, kt_now());
+    sqlite3_bind_text(stmt, 2, input, -1, SQLITE_STATIC);
+    if ((rc = kt_store_run(st, stmt, err, "begin a run")) < 0)
+        return rc;
+    int64_t run = sqlite3_last_insert_rowid(st->db);
+    if (run < 1 || run > RUNS)
+        return kt_fail(err, KT_EFULL, 0, "%s: too many runs", st->path);
+    st->flows.first_id = (uint64_t)(run - 1) * KT_STORE_RUN_PACKETS;
+    return KT_OK;
+}
+
+void kt_store_number(const struct kt_store *st, struct kt_flow_record *r)
+{
+    r->id += st->flows.first_id;
+    r->announcer.packet += st->flows.first_id;
+    if (r->announcer.flow != KT_FLOW_NONE)
+        r->announcer.flow += st->flows.first_id;
+}
+
 /* ---- records ---- */
 
 static int prepare(struct kt_store *st, struct kt_error *err)
@@ -124,8 +160,14 @@ static int add(struct kt_store *st, const struct kt_flow_record *r, uint32_t lab
                struct kt_error *err)
 {
     struct kt_flow_writer *w = &st->flows;
+    struct kt_flow_record numbered;
     struct kt_interim old;
     int rc = KT_OK;
+    if (w->first_id) {
+        numbered = *r;
+        kt_store_number(st, &numbered);
+        r = &numbered;
+    }
     if (KT_UNLIKELY(kt_interim_take(&w->interims, r->id, r->first, &old)))
         rc = supersede(st, &old, err);
     if (rc == KT_OK && r->flags & KT_FLOW_INTERIM)

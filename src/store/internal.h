@@ -9,7 +9,7 @@
 #include <sqlite3.h>
 
 #define KT_STORE_APPLICATION_ID 0x4b6f7461 /* "Kota" */
-#define KT_STORE_SCHEMA 2
+#define KT_STORE_SCHEMA 3
 #define KT_STORE_FLOW_ROWS 4096  /* flows of a full chunk */
 #define KT_STORE_POINT_ROWS 8192 /* points of a full chunk */
 
@@ -20,6 +20,8 @@ enum kt_sql {
     SQL_ROLLBACK,
     SQL_PUT_META,
     SQL_GET_META,
+    SQL_PUT_RUN,
+    SQL_END_EVENTS,
     SQL_PUT_STREAM,
     SQL_GET_STREAM,
     SQL_STREAM_KIND,
@@ -76,7 +78,8 @@ struct kt_flow_writer {
     int64_t row;
     bool dirty;
     int64_t first, last;
-    uint32_t *label; /* the store's number by the caller's, 0: not asked for yet */
+    uint64_t first_id; /* added to the positions in this run's trace */
+    uint32_t *label;   /* the store's number by the caller's, 0: not asked for yet */
     struct kt_interims interims;
 };
 

@@ -28,6 +28,10 @@ static const char *const step[KT_STORE_SCHEMA] = {
     "  kind TEXT NOT NULL, title TEXT NOT NULL, causes TEXT, filter TEXT, streams TEXT);",
     /* 1 -> 2: new chunks of flows also hold who announced a flow; old ones are read as they are */
     "",
+    /* 2 -> 3: each run numbers its flows in a range of its own; those before did so in the first */
+    "CREATE TABLE run(id INTEGER PRIMARY KEY, began INTEGER NOT NULL, input TEXT NOT NULL);"
+    "INSERT INTO run(began, input) SELECT 0, value FROM meta WHERE key = 'input';"
+    "DELETE FROM meta WHERE key = 'input';",
 };
 
 static int number(struct kt_store *st, const char *sql, int64_t *value, struct kt_error *err)

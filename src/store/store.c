@@ -15,6 +15,9 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_ROLLBACK] = "ROLLBACK",
     [SQL_PUT_META] = "INSERT OR REPLACE INTO meta(key, value) VALUES(?, ?)",
     [SQL_GET_META] = "SELECT value FROM meta WHERE key = ?",
+    [SQL_PUT_RUN] = "INSERT INTO run(began, input) VALUES(?, ?)",
+    [SQL_END_EVENTS] = "UPDATE event SET ended = max(noticed, (SELECT max(last) FROM points))"
+                       " WHERE ended = 0 AND EXISTS(SELECT 1 FROM points)",
     [SQL_PUT_STREAM] = "INSERT INTO stream(kind, name) VALUES(?, ?)",
     [SQL_GET_STREAM] = "SELECT id FROM stream WHERE kind = ? AND name = ?",
     [SQL_STREAM_KIND] = "SELECT kind FROM stream WHERE id = ?",

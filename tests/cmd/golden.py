@@ -115,7 +115,7 @@ def test_store(folder):
     store = f"{folder}/golden.kt"
     whole.run(KOTARE, "watch", path, "--once", "--store", store)
     found = whole.read_store(store)
-    assert found["meta"]["input"] == path and found["meta"]["interval_ns"] == str(SECOND)
+    assert [run[2] for run in found["run"]] == [path] and found["meta"]["interval_ns"] == str(SECOND)
     points = found["points"]
     total = {ts: v for (kind, _, ts), v in points.items() if kind == "total"}
     assert total == {T0: (WEB_UP + WEB_DOWN, 8, 1), T0 + SECOND: (ASK6 + TELL6, 2, 1),

@@ -5,8 +5,10 @@ closed. What was seen before is kept, and a store stays readable whatever happen
 
 Usage: system.py KOTARE SAMPLE
 """
+import json
 import os
 import pathlib
+import re
 import resource
 import signal
 import sqlite3
@@ -15,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import traffic  # noqa: E402
@@ -186,6 +189,28 @@ def test_kill_9(folder):
         done = whole.run(KOTARE, "watch", again, "--once", "--store", store)
         assert done.returncode == 0 and not done.stderr
         assert consistent(store) == packets + 500
+
+
+def test_runs_in_one_store(folder):
+    """The page of a later run shows all that the store holds, and no two flows share an id."""
+    store, later = f"{folder}/runs.kt", traffic.mixed(10, 500, 30)
+    inputs = [pcap(f"{folder}/{i}.pcap", p) for i, p in enumerate((later, PACKETS[:500]))]
+    first = whole.run(KOTARE, "watch", inputs[0], "--once", "--json", "--store", store)
+    assert first.returncode == 0
+    with Run("watch", inputs[1], "--json", "--listen", "127.0.0.1:0", "--store", store, stdin=None) as p:
+        wait_until("the page", lambda: b"until Ctrl-C" in os.pread(p.complained.fileno(), 10000, 0))
+        page = re.search(rb"http://\S+", os.pread(p.complained.fileno(), 10000, 0))[0].decode()
+        status, flows = (json.load(urllib.request.urlopen(f"{page}api/v1/{what}", timeout=PATIENCE))
+                         for what in ("status", "flows?limit=1000"))
+        p.send_signal(signal.SIGINT)
+        out, _ = p.end()
+    told = [whole.lines(text) for text in (first.stdout, out)]
+    summary = [whole.of_type(t, "summary")[0] for t in told]
+    whole_seconds = [int(x) // 10**9 for x in (status["first"], status["last"])]
+    assert whole_seconds == [f(int(s[k]) // 10**9 for s in summary) for f, k in ((min, "first"), (max, "last"))]
+    ids = [f["id"] for t in told for f in whole.of_type(t, "flow")]
+    assert len(set(ids)) == len(ids) == flows["total"] and set(ids) == {f["id"] for f in flows["flows"]}
+    assert [run[2] for run in whole.read_store(store)["run"]] == inputs
 
 
 # ---- a disk that is full ----

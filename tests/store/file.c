@@ -21,7 +21,7 @@ static void path_in(const char *folder, char path[256])
 static void ask(const char *path, const char *sql, char *answer, size_t size)
 {
     char command[1024];
-    snprintf(command, sizeof command, "sqlite3 '%s' '%s' 2>&1", path, sql);
+    snprintf(command, sizeof command, "sqlite3 '%s' \"%s\" 2>&1", path, sql);
     FILE *f = popen(command, "r");
     assert_non_null(f);
     size_t n = fread(answer, 1, size - 1, f);
@@ -244,6 +244,33 @@ static void readers_beside_the_writer(void **state)
     remove_folder(folder);
 }
 
+/* The steps that made a file of version 2, undone. */
+static void a_file_of_before_is_carried_over(void **state)
+{
+    (void)state;
+    char *folder = temp_folder(), path[256], answer[64];
+    path_in(folder, path);
+    struct kt_store *st;
+    struct kt_error err = {0};
+    CHECK(kt_store_open(&st, path, KT_STORE_WRITE, why));
+    CHECK(write_round(st, 0, why));
+    kt_store_close(st);
+    ask(path, "DROP TABLE run; INSERT INTO meta VALUES('input', 'old.pcap'); PRAGMA user_version=2",
+        answer, sizeof answer);
+    assert_int_equal(kt_store_open(&st, path, KT_STORE_READ, &err), KT_EVERSION);
+    assert_non_null(strstr(err.text, "older"));
+    CHECK(kt_store_open(&st, path, KT_STORE_WRITE, why));
+    CHECK(kt_store_begin_run(st, "new.pcap", why));
+    CHECK(kt_store_commit(st, why));
+    assert_int_equal(count_rounds(st), 1);
+    kt_store_close(st);
+    ask(path, "SELECT group_concat(id || ' ' || input) FROM run", answer, sizeof answer);
+    assert_string_equal(answer, "1 old.pcap,2 new.pcap\n");
+    ask(path, "SELECT count(*) FROM meta WHERE key = 'input'", answer, sizeof answer);
+    assert_string_equal(answer, "0\n");
+    remove_folder(folder);
+}
+
 static void damage_is_an_error(void **state)
 {
     (void)state;
@@ -291,6 +318,7 @@ int main(void)
         cmocka_unit_test(refuses_what_it_cannot_read),
         cmocka_unit_test(says_when_the_disk_is_full),
         cmocka_unit_test(readers_beside_the_writer),
+        cmocka_unit_test(a_file_of_before_is_carried_over),
         cmocka_unit_test(damage_is_an_error),
         cmocka_unit_test(a_private_store_leaves_nothing),
     };

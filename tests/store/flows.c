@@ -237,6 +237,55 @@ static int stop_at_third(void *ctx, const struct kt_stored_flow *f)
     return ++*(int *)ctx == 3;
 }
 
+static int count_ended(void *ctx, const struct kt_event *e)
+{
+    ((unsigned *)ctx)[e->ended != 0]++;
+    assert_true(e->ended == 0 || e->ended >= begin + KT_SECOND);
+    return 0;
+}
+
+/* The same positions in three traces: no two flows share a number, nor does one replace another's
+ * interim record, and who announced a flow is found in its own run. */
+static void runs_have_numbers_of_their_own(void **state)
+{
+    struct kt_store *st = *state;
+    enum { RUNS = 3, FLOWS = 40 };
+    struct kt_point last = {.ts = begin + KT_SECOND};
+    CHECK(kt_store_stream(st, &(struct kt_stream){KT_STREAM_TOTAL, ""}, &last.stream, why));
+    for (unsigned run = 0; run < RUNS; run++) {
+        struct kt_event event = {.began = begin, .noticed = begin, .kind = "surge"};
+        CHECK(kt_store_begin_run(st, "a.pcap", why));
+        all[0].flags |= KT_FLOW_INTERIM; /* of a run that ends before its next record */
+        CHECK(kt_store_add_flows(st, all, FLOWS, label_of, NULL, why));
+        CHECK(kt_store_put_event(st, &event, why));
+        CHECK(kt_store_add_points(st, &last, 1, why));
+        CHECK(kt_store_commit(st, why));
+    }
+    struct kt_store *in = reader(st);
+    struct got g = {0};
+    uint64_t total;
+    CHECK(kt_store_flows(in, &(struct kt_flow_query){.sort = "id", .limit = 1000}, &total, collect,
+                         &g, why));
+    assert_int_equal(g.n, RUNS * FLOWS);
+    for (unsigned i = 0; i < g.n; i++) {
+        const struct kt_flow_record *want = &all[i % FLOWS];
+        uint64_t first = i / FLOWS * KT_STORE_RUN_PACKETS;
+        assert_int_equal(g.record[i].id, want->id + first);
+        if (!want->seen.announced)
+            continue;
+        assert_int_equal(g.record[i].announcer.packet, want->announcer.packet + first);
+        assert_int_equal(g.record[i].announcer.flow, want->announcer.flow == KT_FLOW_NONE
+                                                         ? KT_FLOW_NONE
+                                                         : want->announcer.flow + first);
+    }
+    free(g.record);
+    unsigned going_on[2] = {0};
+    CHECK(kt_store_events(in, 0, 0, count_ended, going_on, why));
+    assert_int_equal(going_on[0], 1); /* of the last run */
+    assert_int_equal(going_on[1], RUNS - 1);
+    kt_store_close(in);
+}
+
 static void wrong_questions(void **state)
 {
     struct kt_store *st = *state;
@@ -310,6 +359,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(windows_and_filters, open_store, close_store),
         cmocka_unit_test_setup_teardown(later_records_replace_interim_ones, open_store,
                                         close_store),
+        cmocka_unit_test_setup_teardown(runs_have_numbers_of_their_own, open_store, close_store),
         cmocka_unit_test_setup_teardown(wrong_questions, open_store, close_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,12 +78,13 @@ export function bounds(s: Shown): { from?: bigint; to?: bigint } {
   return s.window && (s.held || s.last) ? s.window : {};
 }
 
-// Changes when what is shown may have: a held window in the past only when the run is over.
+// Changes when what is shown may have: live, a held window in the past only when the run is over. A
+// file may fill any window of a store that earlier runs left.
 export function tick(s: Shown): string {
   const st = status.get();
   if (!st) return '';
-  if (s.held && s.window && s.window.to <= BigInt(st.last)) return `held ${st.done}`;
-  return `${st.last} ${st.done}`;
+  if (st.live && s.held && s.window && s.window.to <= BigInt(st.last)) return `held ${st.done}`;
+  return `${st.last} ${st.packets} ${st.done}`;
 }
 
 const MIN_INTERVALS = 2n;
