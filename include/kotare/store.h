@@ -54,8 +54,10 @@ KT_MUST_USE int kt_store_add_points(struct kt_store *st, const struct kt_point *
 /* Says what is read from here on (`input`: a line each), and that what earlier runs left going on
  * is over. The flows of the run get numbers of their own, so that no two flows in one store share
  * one: their position in the trace, counted from a multiple of KT_STORE_RUN_PACKETS. Without it
- * they are numbered as those of the first run. */
-KT_MUST_USE int kt_store_begin_run(struct kt_store *st, const char *input, struct kt_error *err);
+ * they are numbered as those of the first run. *earlier, which may be NULL, is how many runs came
+ * before. */
+KT_MUST_USE int kt_store_begin_run(struct kt_store *st, const char *input, unsigned *earlier,
+                                   struct kt_error *err);
 #define KT_STORE_RUN_PACKETS (UINT64_C(1) << 44) /* seven months at a million a second */
 /* The positions in the trace of a record of this run become the store's numbers. */
 void kt_store_number(const struct kt_store *st, struct kt_flow_record *r);

@@ -40,6 +40,7 @@ struct kt_web_status {
     int64_t first, last; /* of all that the store holds, earlier runs too: the first and the last
                             packet; live, what was watched without packets counts too */
     int64_t interval;
+    unsigned earlier; /* runs that added to the store before this one */
     unsigned workers;
     char warning[512]; /* the sentence of a fault that ended an input early, or "" */
 };

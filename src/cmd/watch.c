@@ -192,6 +192,7 @@ static void status(void *ctx, struct kt_web_status *s)
                                 .first = (int64_t)kt_count_get(&w->stats.first),
                                 .last = (int64_t)kt_count_get(&w->stats.last),
                                 .interval = w->pipeline.interval,
+                                .earlier = w->earlier,
                                 .workers = w->pipeline.workers};
     s->live = w->live;
     /* Silence was watched too. */
@@ -238,7 +239,7 @@ static int begin_run(struct kt_watch *w, struct kt_error *err)
     for (unsigned i = 0; i < w->pipeline.input_count; i++)
         kt_buf_printf(&names, "%s%s", i ? "\n" : "", w->pipeline.inputs[i]);
     int rc = names.failed ? kt_fail(err, KT_ENOMEM, 0, "no memory for the names of the inputs")
-                          : kt_store_begin_run(w->store, names.data, err);
+                          : kt_store_begin_run(w->store, names.data, &w->earlier, err);
     kt_buf_free(&names);
     return rc;
 }

@@ -37,7 +37,8 @@ struct kt_watch {
     uint64_t flows_shared; /* the same, for the web's threads */
     int64_t closed;        /* live: the end of the last interval, packets or none */
     uint64_t watched;      /* the same, once it is in the store, for the web's threads */
-    int64_t earlier_first, earlier_last; /* what earlier runs left in the store; 0: nothing */
+    unsigned earlier;      /* runs that added to the store before, and what they left: */
+    int64_t earlier_first, earlier_last; /* 0: nothing */
     uint64_t done;
     char warning[512];
     int64_t committed, shown, began; /* monotonic */

@@ -94,7 +94,8 @@ static int end_events(struct kt_store *st, struct kt_error *err)
     return stmt ? kt_store_run(st, stmt, err, "end the events of the run before") : KT_EIO;
 }
 
-int kt_store_begin_run(struct kt_store *st, const char *input, struct kt_error *err)
+int kt_store_begin_run(struct kt_store *st, const char *input, unsigned *earlier,
+                       struct kt_error *err)
 {
     int rc = kt_store_write(st, err);
     if (rc < 0 || (rc = end_events(st, err)) < 0)
@@ -110,6 +111,8 @@ int kt_store_begin_run(struct kt_store *st, const char *input, struct kt_error *
     if (run < 1 || run > RUNS)
         return kt_fail(err, KT_EFULL, 0, "%s: too many runs", st->path);
     st->flows.first_id = (uint64_t)(run - 1) * KT_STORE_RUN_PACKETS;
+    if (earlier)
+        *earlier = (unsigned)(run - 1);
     return KT_OK;
 }
 

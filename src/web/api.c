@@ -116,6 +116,7 @@ void kt_web_status_json(struct kt_web *w, struct kt_buf *out)
     kt_json_put_big(&j, "last", s.last);
     kt_json_put_u64(&j, "interval", (uint64_t)s.interval);
     kt_json_put_u64(&j, "workers", s.workers);
+    kt_json_put_u64(&j, "earlier_runs", s.earlier);
     kt_json_put_str(&j, "warning", s.warning);
     kt_json_close(&j, '}');
 }

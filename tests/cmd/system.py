@@ -208,6 +208,7 @@ def test_runs_in_one_store(folder):
     summary = [whole.of_type(t, "summary")[0] for t in told]
     whole_seconds = [int(x) // 10**9 for x in (status["first"], status["last"])]
     assert whole_seconds == [f(int(s[k]) // 10**9 for s in summary) for f, k in ((min, "first"), (max, "last"))]
+    assert status["earlier_runs"] == 1
     ids = [f["id"] for t in told for f in whole.of_type(t, "flow")]
     assert len(set(ids)) == len(ids) == flows["total"] and set(ids) == {f["id"] for f in flows["flows"]}
     assert [run[2] for run in whole.read_store(store)["run"]] == inputs

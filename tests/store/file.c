@@ -260,7 +260,7 @@ static void a_file_of_before_is_carried_over(void **state)
     assert_int_equal(kt_store_open(&st, path, KT_STORE_READ, &err), KT_EVERSION);
     assert_non_null(strstr(err.text, "older"));
     CHECK(kt_store_open(&st, path, KT_STORE_WRITE, why));
-    CHECK(kt_store_begin_run(st, "new.pcap", why));
+    CHECK(kt_store_begin_run(st, "new.pcap", NULL, why));
     CHECK(kt_store_commit(st, why));
     assert_int_equal(count_rounds(st), 1);
     kt_store_close(st);

@@ -254,7 +254,9 @@ static void runs_have_numbers_of_their_own(void **state)
     CHECK(kt_store_stream(st, &(struct kt_stream){KT_STREAM_TOTAL, ""}, &last.stream, why));
     for (unsigned run = 0; run < RUNS; run++) {
         struct kt_event event = {.began = begin, .noticed = begin, .kind = "surge"};
-        CHECK(kt_store_begin_run(st, "a.pcap", why));
+        unsigned earlier;
+        CHECK(kt_store_begin_run(st, "a.pcap", &earlier, why));
+        assert_int_equal(earlier, run);
         all[0].flags |= KT_FLOW_INTERIM; /* of a run that ends before its next record */
         CHECK(kt_store_add_flows(st, all, FLOWS, label_of, NULL, why));
         CHECK(kt_store_put_event(st, &event, why));

@@ -43,7 +43,7 @@ function status() {
     version: '0.1.0-stub', input: live ? 'interface:lab0' : 'samples/lab.pcap.zst', live,
     done: !live, bytes_done: bytes, bytes_total: live ? 0 : bytes, packets, bytes, flows,
     lost: live ? 12 : 0, not_ip: 214, malformed: 3, first: n ? String(world.start) : '0',
-    last: n ? String(edge() - 1n) : '0', interval: Number(STEP), workers: 2, warning: '',
+    last: n ? String(edge() - 1n) : '0', interval: Number(STEP), workers: 2, earlier_runs: 0, warning: '',
   };
 }
 

@@ -5,7 +5,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 export interface Status {
   version: string; input: string; live: boolean; done: boolean; bytes_done: number; bytes_total: number;
   packets: number; bytes: number; flows: number; lost: number; not_ip: number; malformed: number;
-  first: string; last: string; interval: number; workers: number; warning: string;
+  first: string; last: string; interval: number; workers: number; earlier_runs: number; warning: string;
 }
 export interface Share { name: string; category?: string; bytes: number; packets: number; flows: number; share: number }
 export interface Applications {

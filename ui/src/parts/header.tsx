@@ -40,11 +40,12 @@ function Run() {
   const share = s.bytes_total ? s.bytes_done / s.bytes_total : 0;
   const state = l === 'lost' ? 'lost' : s.done ? 'done' : s.live ? 'live' : 'reading';
   const text = { lost: 'disconnected', done: 'finished', live: 'live', reading: `reading ${percent(share)}` }[state];
+  const earlier = s.earlier_runs ? `and ${s.earlier_runs} earlier run${s.earlier_runs > 1 ? 's' : ''}, ` : '';
   const title = `${s.input}: ${si(s.packets, 'packets')}, ${bytes(s.bytes)}, ${s.workers} workers, version ${s.version}`;
   return (
     <span class={`run ${state}`} title={title}>
       <span class="dot" aria-hidden="true" />
-      <span class="input">{s.input.replace(/^.*\//, '')}</span> <span class="muted">{text}</span>
+      <span class="input">{s.input.replace(/^.*\//, '')}</span> <span class="muted">{earlier}{text}</span>
       {state === 'reading' && s.bytes_total > 0 && <progress max={1} value={share} aria-label="Reading" />}
     </span>
   );

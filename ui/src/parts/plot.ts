@@ -3,15 +3,26 @@
 import uPlot from 'uplot';
 import type { Event } from '../api';
 import { cssColour, zone } from '../settings';
-import { clock, toNs, toSeconds } from '../units';
+import { clock, date, toNs, toSeconds } from '../units';
 
 export interface Layer { name: string; colour: string; values: (number | null)[] }
 export interface PlotData { times: number[]; step: number; layers: Layer[] }
 export interface Geometry { left: number; width: number; min: number; max: number }
 
 export const PLOT_HEIGHT = 320;
+const DAY = 86400;
 const STEPS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300,
-  600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800];
+  600, 900, 1800, 3600, 7200, 14400, 21600, 43200, ...[1, 2, 7, 30, 60, 90, 180, 365, 730, 1825, 3650].map((d) => d * DAY)];
+
+// A moment on the axis, as exactly as the steps are wide; midnight is where a day begins.
+function axisText(seconds: number, step: number): string {
+  const t = toNs(seconds);
+  if (step >= 365 * DAY) return date(t).slice(0, 4);
+  if (step >= 30 * DAY) return date(t).slice(0, 7);
+  const text = clock(t, step < 1 ? 3 : 0);
+  if (step >= DAY || /^[0:.]+$/.test(text)) return date(t).slice(5);
+  return step < 60 ? text : text.slice(0, 5);
+}
 
 // The plot is made with this many series, so that a change of layers needs no new plot (which would
 // end a drag that is under way); those without a layer hold nothing.
@@ -67,7 +78,7 @@ export function makePlot(root: HTMLElement, width: number, height: number, data:
     },
     axes: [
       { ...axis, incrs: () => STEPS.filter((s) => s >= hooks.step()), size: 28, space: 76, values: (_u, splits, _a, _s, incr) =>
-          splits.map((s) => (incr < 1 ? clock(toNs(s), 3) : incr < 60 ? clock(toNs(s)) : clock(toNs(s)).slice(0, 5))) },
+          splits.map((s) => axisText(s, incr)) },
       { ...axis, size: 78, space: 46, values: (_u, splits) => splits.map((v) => hooks.axis(v).replace(/\.0+(?=\D)|(?<=\.\d)0(?=\D)/, '')) },
     ],
     series: [

@@ -66,7 +66,7 @@ function Figures({ apps, st, s }: { apps: Applications | undefined; st: Status; 
     ['Unknown', a.bytes ? percent(unknown / a.bytes) : '–', 'of the bytes'],
     // Nobody knows when what is lost was: this is of the whole run.
     ['Lost', st.lost ? si(st.lost) : 'None',
-      (st.lost ? `${percent(st.lost / (st.lost + st.packets))} of all packets` : damage || 'every packet was read') + (s.held || s.last ? ', in all' : '')],
+      (st.lost ? `${percent(st.lost / (st.lost + st.packets))} of all packets` : damage || 'every packet was read') + (st.earlier_runs ? ', in this run' : s.held || s.last ? ', in all' : '')],
   ];
   return (
     <dl class="figures">
