@@ -97,6 +97,20 @@ void kt_ident_match(const struct kt_rules *rules, const struct kt_seen *seen,
 void kt_ident_explain(const struct kt_rules *rules, const struct kt_seen *seen,
                       const struct kt_verdict *verdict, struct kt_buf *out);
 
+/* A line of the rules that a verdict may stand on: its `accept` and `confidence` are those of the
+ * verdict. Blocks of one identifier, each with a line 1, share a label. */
+struct kt_rule_line {
+    const char *file, *text; /* "tls.rule", "server-hello <-> any" */
+    unsigned line;
+    uint16_t accept;
+    uint8_t confidence;
+    int priority; /* from KT_PRIORITY_PORT on, the port is all that speaks for it */
+};
+#define KT_PRIORITY_PORT 900
+/* Line `i`, counted from 0, of those of a label; false: it has no more. */
+bool kt_rules_line(const struct kt_rules *rules, unsigned label, unsigned i,
+                   struct kt_rule_line *line);
+
 /* Matches every example: line of the rules. The error names the first that comes out otherwise.
  * For tests of rules; loading does not do it. */
 KT_MUST_USE int kt_rules_check(const struct kt_rules *rules, struct kt_error *err);

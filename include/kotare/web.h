@@ -26,7 +26,7 @@
 #ifndef KOTARE_WEB_H
 #define KOTARE_WEB_H
 
-#include <kotare/base.h>
+#include <kotare/ident.h>
 #include <kotare/store.h>
 
 /* How the run stands, for /api/v1/status. Filled by the program, under its own lock. */
@@ -51,9 +51,9 @@ struct kt_web_options {
     const char *listen;     /* "ADDR:PORT", "[::1]:8470"; port 0: any */
     const char *store_path; /* opened for reading */
     void (*status)(void *ctx, struct kt_web_status *status); /* called from web's threads */
-    /* The category of an application by its display name; may be NULL. Called from web's threads.
-     */
-    const char *(*category)(void *ctx, const char *app);
+    /* For the categories of applications and for /rules; NULL: both are empty. Outlives
+     * kt_web_stop(). */
+    const struct kt_rules *rules;
     void *ctx;
 };
 

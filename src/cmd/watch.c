@@ -218,15 +218,6 @@ static const char *app_name(void *ctx, unsigned app)
     return kt_rules_app_name(ctx, app);
 }
 
-static const char *category(void *ctx, const char *app)
-{
-    const struct kt_watch *w = ctx;
-    for (unsigned a = 0; a < kt_rules_apps(w->rules); a++)
-        if (strcmp(kt_rules_app_name(w->rules, a), app) == 0)
-            return kt_rules_app_category(w->rules, a);
-    return "";
-}
-
 static int begin_run(struct kt_watch *w, struct kt_error *err)
 {
     int64_t first, last;
@@ -275,7 +266,7 @@ static int start(struct kt_watch *w)
                           &(struct kt_web_options){.listen = w->listen,
                                                    .store_path = kt_store_path(w->store),
                                                    .status = status,
-                                                   .category = category,
+                                                   .rules = w->rules,
                                                    .ctx = w},
                           err);
         if (rc == KT_OK)

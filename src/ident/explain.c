@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * Why a flow has its label, in a sentence.
+ * Why a flow has its label: in a sentence, and by the lines that may give it.
  */
 #include "ident/rules.h"
 
@@ -67,4 +67,45 @@ void kt_ident_explain(const struct kt_rules *rules, const struct kt_seen *seen,
     side(&seen->dir[1], "the other side", out);
     if (c)
         ports(c->rule, seen, out);
+}
+
+/* Column `i` of all: those of TCP, those of UDP, the announced ones. */
+static const struct column *column_at(const struct kt_rules *r, unsigned i)
+{
+    for (unsigned k = 0; k < KT_ARRAY_LEN(r->index); k++) {
+        if (i < r->index[k].n)
+            return &r->index[k].column[i];
+        i -= r->index[k].n;
+    }
+    return i < r->announced.n ? &r->announced.v[i] : NULL;
+}
+
+/* Has an earlier column told the same? A pair makes several columns of a line, and two transports
+ * make two. */
+static bool told(const struct kt_rules *r, const struct column *c, unsigned before)
+{
+    for (unsigned i = 0; i < before; i++) {
+        const struct column *o = column_at(r, i);
+        if (o->line == c->line && o->rule == c->rule && o->confidence == c->confidence)
+            return true;
+    }
+    return false;
+}
+
+bool kt_rules_line(const struct kt_rules *rules, unsigned label, unsigned i,
+                   struct kt_rule_line *line)
+{
+    const struct column *c;
+    for (unsigned at = 0; (c = column_at(rules, at)); at++) {
+        if (c->rule->label != label || told(rules, c, at) || i-- > 0)
+            continue;
+        *line = (struct kt_rule_line){.file = c->rule->file,
+                                      .text = c->line->value,
+                                      .line = c->line->line,
+                                      .accept = c->accept,
+                                      .confidence = c->confidence,
+                                      .priority = c->rule->priority};
+        return true;
+    }
+    return false;
 }

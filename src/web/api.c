@@ -153,6 +153,14 @@ static struct sums *sum_up(const struct kt_store_result *q)
     return s;
 }
 
+static const char *category(const struct kt_rules *rules, const char *app)
+{
+    for (unsigned a = 0; rules && a < kt_rules_apps(rules); a++)
+        if (strcmp(kt_rules_app_name(rules, a), app) == 0)
+            return kt_rules_app_category(rules, a);
+    return "";
+}
+
 static void sums_json(struct request *r, struct kt_json *j, const char *key, const struct sums *s,
                       size_t n, int64_t all, bool apps)
 {
@@ -165,9 +173,7 @@ static void sums_json(struct request *r, struct kt_json *j, const char *key, con
         kt_json_open(j, '{');
         kt_json_put_str(j, "name", s[i].name);
         if (apps)
-            kt_json_put_str(j, "category",
-                            r->web->opt.category ? r->web->opt.category(r->web->opt.ctx, s[i].name)
-                                                 : "");
+            kt_json_put_str(j, "category", category(r->web->opt.rules, s[i].name));
         kt_json_key(j, "bytes");
         kt_json_i64(j, v[KT_VALUE_BYTES]);
         kt_json_key(j, "packets");
@@ -411,6 +417,70 @@ static unsigned events(struct request *r)
     return rc == KT_OK ? 200 : fail_code(r, rc);
 }
 
+/* ---- /fields and /rules: what the replies and the filters speak of ---- */
+
+static unsigned fields(struct request *r)
+{
+    static const char *const type[] = {"condition", "number", "text", "address", "time"};
+    struct kt_json j = kt_json(r->out);
+    kt_json_open(&j, '{');
+    kt_json_key(&j, "fields");
+    kt_json_open(&j, '[');
+    for (const struct kt_expr_field *f = kt_flow_env.fields; f->name; f++) {
+        kt_json_open(&j, '{');
+        kt_json_put_str(&j, "name", f->name);
+        kt_json_put_str(&j, "type", type[f->type]);
+        kt_json_put_str(&j, "means", f->doc);
+        kt_json_key(&j, "sorts");
+        kt_json_bool(&j, !f->either[0]);
+        kt_json_close(&j, '}');
+    }
+    kt_json_close(&j, ']');
+    kt_json_close(&j, '}');
+    return 200;
+}
+
+static void rule_json(struct kt_json *j, const struct kt_rules *rules, unsigned label)
+{
+    const struct kt_label *l = kt_rules_label(rules, label);
+    struct kt_rule_line line;
+    kt_json_open(j, '{');
+    kt_json_put_str(j, "id", l->id);
+    kt_json_put_str(j, "name", l->name);
+    kt_json_put_str(j, "category", l->category);
+    kt_json_key(j, "lines");
+    kt_json_open(j, '[');
+    for (unsigned i = 0; kt_rules_line(rules, label, i, &line); i++) {
+        kt_json_open(j, '{');
+        kt_json_put_u64(j, "accept", line.accept);
+        kt_json_put_u64(j, "confidence", line.confidence);
+        kt_json_key(j, "port_only");
+        kt_json_bool(j, line.priority >= KT_PRIORITY_PORT);
+        kt_json_put_str(j, "text", line.text);
+        kt_json_put_str(j, "file", line.file);
+        kt_json_put_u64(j, "line", line.line);
+        kt_json_close(j, '}');
+    }
+    kt_json_close(j, ']');
+    kt_json_close(j, '}');
+}
+
+static unsigned rules(struct request *r)
+{
+    const struct kt_rules *rules = r->web->opt.rules;
+    const char *id = r->param(r->ctx, "id");
+    struct kt_json j = kt_json(r->out);
+    kt_json_open(&j, '{');
+    kt_json_key(&j, "rules");
+    kt_json_open(&j, '[');
+    for (unsigned i = 0; rules && i < kt_rules_labels(rules); i++)
+        if (!id || !*id || strcmp(kt_rules_label(rules, i)->id, id) == 0)
+            rule_json(&j, rules, i);
+    kt_json_close(&j, ']');
+    kt_json_close(&j, '}');
+    return 200;
+}
+
 /* ---- all of them ---- */
 
 unsigned kt_web_api(struct kt_web *w, const char *name, kt_web_param *param, void *ctx,
@@ -419,11 +489,10 @@ unsigned kt_web_api(struct kt_web *w, const char *name, kt_web_param *param, voi
     static const struct {
         const char *name;
         unsigned (*reply)(struct request *);
-    } table[] = {{"status", status},
-                 {"applications", applications},
-                 {"series", series},
-                 {"flows", flows},
-                 {"events", events}};
+    } table[] = {{"status", status}, {"applications", applications},
+                 {"series", series}, {"flows", flows},
+                 {"events", events}, {"fields", fields},
+                 {"rules", rules}};
     struct request r = {.web = w, .param = param, .ctx = ctx, .out = out};
     for (size_t i = 0; i < KT_ARRAY_LEN(table); i++) {
         if (strcmp(table[i].name, name) != 0)

@@ -16,6 +16,8 @@ import urllib.request
 KOTARE, ROOT = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2])
 PAGE = (ROOT / "docs/api.md").read_text(encoding="utf-8")
 
+PATHS = {"status", "applications", "series", "flows", "fields", "rules", "events"}
+
 
 def ask(url, path):
     try:
@@ -46,11 +48,13 @@ def told(path):
 
 
 def check(url):
-    for path in ("status", "applications", "series", "flows", "events"):
+    for path in PATHS:
         status, reply = ask(url, path)
         assert status == 200, (path, reply)
         assert keys(reply) == told(path), (path, keys(reply) ^ told(path))
     assert len(ask(url, "flows")[1]["flows"]) == 100
+    for field in ask(url, "fields")[1]["fields"]:  # what can be sorted by, and only that
+        assert ask(url, f"flows?limit=1&sort={field['name']}")[0] == (200 if field["sorts"] else 400), field
     assert ask(url, "series")[1]["kind"] == "total" and ask(url, "series")[1]["unit"] == "bytes"
     for wrong in ("flows?limit=1001", "flows?sort=port", "flows?filter=byts", "flows?offset=250000", "series?points=5001",
                   "series?top=1001", "series?kind=x", "series?metric=x", "flows?order=x", "events?from=2&to=1"):
@@ -76,7 +80,7 @@ def shape(example, reply, where):
 def examples(url):
     good = re.findall(r"^    GET /api/v1/(\S+)\n\n```json\n(.*?)```$", PAGE, re.M | re.S)
     wrong = re.findall(r"^    GET /api/v1/(\S+) -> (\d+)\n    (.*)$", PAGE, re.M)
-    assert {path.split("?")[0] for path, _ in good} == {"status", "applications", "series", "flows", "events"}
+    assert {path.split("?")[0] for path, _ in good} == PATHS
     for path, text in good:
         status, reply = ask(url, path)
         assert status == 200, (path, reply)

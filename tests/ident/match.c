@@ -244,6 +244,34 @@ static void explanation(void **state)
     kt_rules_free(r);
 }
 
+/* Each line once, though a pair and two transports make more of it; blocks of one name in turn. */
+static void lines_of_a_label(void **state)
+{
+    struct kt_rules *r = load(
+        "shared: both\nshape x: text \"x\"\nshape y: text \"y\"\naccept: both x\naccept: both y\n\n"
+        "protocol: a\nname: a\ntransport: tcp udp\ncategory: test\npriority: 5\nconfidence: 70\n"
+        "accept: pair both\naccept: both z when port == 7\nshape z: text \"z\"\n\n" HEAD(
+            "a", 900) "confidence: 35\naccept: either q\nshape q: text \"q\"\n");
+    static const struct kt_rule_line want[] = {{"test.rule", "pair both", 13, 1, 70, 5},
+                                               {"test.rule", "both z when port == 7", 14, 2, 70, 5},
+                                               {"test.rule", "either q", 23, 1, 35, 900}};
+    struct kt_rule_line line;
+    unsigned label = KT_LABEL_FIXED_COUNT, n = 0;
+    (void)state;
+    for (; kt_rules_line(r, label, n, &line); n++) {
+        assert_true(n < KT_ARRAY_LEN(want));
+        assert_string_equal(line.file, want[n].file);
+        assert_string_equal(line.text, want[n].text);
+        assert_int_equal(line.line, want[n].line);
+        assert_int_equal(line.accept, want[n].accept);
+        assert_int_equal(line.confidence, want[n].confidence);
+        assert_int_equal(line.priority, want[n].priority);
+    }
+    assert_int_equal(n, KT_ARRAY_LEN(want));
+    assert_false(kt_rules_line(r, KT_LABEL_ICMP, 0, &line));
+    kt_rules_free(r);
+}
+
 /* Random flows, half of them made of parts of examples so that rules come near to holding. */
 static void index_is_right(void **state)
 {
@@ -289,10 +317,15 @@ static void index_is_right(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(accept_lines),   cmocka_unit_test(shared_blocks),
-        cmocka_unit_test(order),          cmocka_unit_test(peers),
-        cmocka_unit_test(fixed),          cmocka_unit_test(mistakes),
-        cmocka_unit_test(examples),       cmocka_unit_test(explanation),
+        cmocka_unit_test(accept_lines),
+        cmocka_unit_test(shared_blocks),
+        cmocka_unit_test(order),
+        cmocka_unit_test(peers),
+        cmocka_unit_test(fixed),
+        cmocka_unit_test(mistakes),
+        cmocka_unit_test(examples),
+        cmocka_unit_test(explanation),
+        cmocka_unit_test(lines_of_a_label),
         cmocka_unit_test(index_is_right),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

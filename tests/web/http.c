@@ -84,6 +84,10 @@ static void flows(void **state)
     expect(f, "/api/v1/flows?from=1700000010000000000&to=1700000011000000000", ".total", "4");
     expect(f, "/api/v1/flows?offset=100000&limit=5", "[.total, .flows]", "[200,[]]");
     expect(f, "/api/v1/flows?limit=0", "[.total, .flows]", "[200,[]]");
+    expect(f, "/api/v1/fields", ".fields | map(select(.name == \"port\"))",
+           "[{\"name\":\"port\",\"type\":\"number\",\"means\":\"client_port or server_port\","
+           "\"sorts\":false}]");
+    expect(f, "/api/v1/rules", ".rules", "[]"); /* this server was given none */
 }
 
 static void wrong_questions(void **state)

@@ -162,7 +162,10 @@ const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; ch
                 '.css': 'text/css; charset=utf-8', '.svg': 'image/svg+xml' };
 const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
   "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-const API = { status, series, applications, flows, events };
+const fields = () => ({ fields: Object.keys(world.flows[0] ?? {}).map((name) => ({ name, type: 'text', means: name, sorts: true })) });
+const rules = () => ({ rules: [] });
+
+const API = { status, series, applications, flows, fields, rules, events };
 
 const server = createServer(async (req, res) => {
   const url = new URL(req.url, 'http://x');
