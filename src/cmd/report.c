@@ -16,11 +16,25 @@ void kt_report_progress(struct kt_watch *w, bool last)
     char packets[KT_SIZE_TEXT], bytes[KT_SIZE_TEXT], bar[WIDTH * 3 + 1] = "";
     double part = total ? (double)done / (double)total : 0;
     part = last || part > 1 ? 1 : part;
-    for (int i = 0; total && i < WIDTH; i++)
+    for (int i = 0; i < WIDTH; i++)
         strcat(bar, i < part * WIDTH ? "█" : "░");
-    fprintf(stderr, "\r%s %3.0f %%  %s packets  %s\033[K%s", bar, part * 100,
+    char share[WIDTH * 3 + 16] = ""; /* what has no size has no part of it either */
+    if (total)
+        snprintf(share, sizeof share, "%s %3.0f %%  ", bar, part * 100);
+    fprintf(stderr, "\r%s%s packets  %s\033[K%s", share,
             kt_count_text(kt_count_get(&w->stats.packets), packets),
             kt_bytes_text(kt_count_get(&w->stats.bytes), bytes), last ? "\n" : "");
+}
+
+/* As the page writes it: what is there is never 0. */
+static const char *percent(uint64_t part, uint64_t all, char text[KT_SIZE_TEXT])
+{
+    double p = all ? 100.0 * (double)part / (double)all : 0;
+    if (part && p < 0.05)
+        snprintf(text, KT_SIZE_TEXT, "< 0.1 %%");
+    else
+        snprintf(text, KT_SIZE_TEXT, "%.*f %%", p < 9.95, p);
+    return text;
 }
 
 /* ---- JSON lines ---- */
@@ -112,12 +126,12 @@ static size_t category_rows(const struct row *app, size_t apps, struct row *row)
 
 static void table(const char *head, const struct row *row, size_t n, uint64_t all)
 {
-    printf("\n%-24s %12s %7s %10s %9s\n", head, "bytes", "share", "packets", "flows");
+    printf("\n%-24s %12s %8s %10s %9s\n", head, "bytes", "share", "packets", "flows");
     for (size_t i = 0; i < n; i++) {
-        char bytes[KT_SIZE_TEXT], packets[KT_SIZE_TEXT], flows[KT_SIZE_TEXT];
-        printf("%-24s %12s %6.1f%% %10s %9s\n", row[i].name, kt_bytes_text(row[i].t.bytes, bytes),
-               all ? 100.0 * (double)row[i].t.bytes / (double)all : 0,
-               kt_count_text(row[i].t.packets, packets), kt_count_text(row[i].t.flows, flows));
+        char bytes[KT_SIZE_TEXT], share[KT_SIZE_TEXT], packets[KT_SIZE_TEXT], flows[KT_SIZE_TEXT];
+        printf("%-24s %12s %8s %10s %9s\n", row[i].name, kt_bytes_text(row[i].t.bytes, bytes),
+               percent(row[i].t.bytes, all, share), kt_count_text(row[i].t.packets, packets),
+               kt_count_text(row[i].t.flows, flows));
     }
 }
 
@@ -133,11 +147,10 @@ static void people(struct kt_watch *w, const struct row *app, size_t apps,
 {
     uint64_t all = kt_count_get(&w->stats.bytes);
     char a[KT_TIME_TEXT], b[KT_TIME_TEXT], bytes[KT_SIZE_TEXT], packets[KT_SIZE_TEXT],
-        flows[KT_SIZE_TEXT];
-    printf("%s packets, %s, %s flows; unknown %.1f %% of bytes\n",
+        flows[KT_SIZE_TEXT], unknown[KT_SIZE_TEXT];
+    printf("%s packets, %s, %s flows; unknown %s of bytes\n",
            kt_count_text(kt_count_get(&w->stats.packets), packets), kt_bytes_text(all, bytes),
-           kt_count_text(w->flows, flows),
-           all ? 100.0 * (double)unknown_bytes(w) / (double)all : 0);
+           kt_count_text(w->flows, flows), percent(unknown_bytes(w), all, unknown));
     if (kt_count_get(&w->stats.packets))
         printf("%s to %s\n", kt_time_text((int64_t)kt_count_get(&w->stats.first), 3, a),
                kt_time_text((int64_t)kt_count_get(&w->stats.last), 3, b));

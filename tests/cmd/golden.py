@@ -102,8 +102,8 @@ def test_people(folder):
     head = text.splitlines()
     assert head[0] == f"14 packets, {TOTAL} B, 5 flows; unknown 0.0 % of bytes", head[0]
     assert head[1] == "2023-11-15T00:00:00.000Z to 2023-11-15T00:00:04.000Z", head[1]
-    rows = [line.rsplit(maxsplit=5) for line in head if line.startswith(("HTTP ", "DNS ", "No payload ", "Not IP "))]
-    share = lambda size: f"{100 * size / TOTAL:.1f}%"
+    rows = [line.replace(" %", "%").rsplit(maxsplit=5) for line in head if line.startswith(("HTTP ", "DNS ", "No payload ", "Not IP "))]
+    share = lambda size: f"{100 * size / TOTAL:.{int(size < 0.0995 * TOTAL)}f}%"
     assert [(r[0].strip(), r[3], r[4], r[5]) for r in rows] == [
         ("HTTP", share(WEB_UP + WEB_DOWN), "8", "1"), ("DNS", share(ASK6 + TELL6 + ASK4), "3", "2"),
         ("No payload", share(2 * TCP4), "2", "1"), ("Not IP", share(ARP), "1", "1")], rows
