@@ -25,6 +25,10 @@ test('the page grows by itself while packets arrive, and a held window stays', {
   await holds.page.locator('.legend li').first().waitFor();
   await holds.page.getByRole('button', { name: 'Zoom in' }).click();
   await eventually(() => holds.page.url().includes('from='), 'the window is held');
+  // Nobody knows how long it will be.
+  const run = await follows.page.locator('.run').innerText();
+  assert.match(run, /standard input/);
+  assert.doesNotMatch(run, /%/);
   const [moving, still, address, figure] = [await span(follows.page), await span(holds.page), holds.page.url(),
     await follows.page.locator('.figures').innerText()];
 

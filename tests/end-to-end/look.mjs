@@ -8,7 +8,7 @@ mkdirSync(folder, { recursive: true });
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox'] });
 const views = { overview: '#/overview', applications: '#/applications', flows: '#/flows', events: '#/events' };
 for (const scheme of ['light', 'dark']) {
-  for (const [size, width, height] of [['wide', 1360, 900], ['narrow', 400, 860]]) {
+  for (const [size, width, height] of [['wide', 1360, 900], ['narrow', 390, 844]]) {
     const context = await browser.newContext({ colorScheme: scheme, viewport: { width, height }, timezoneId: 'Europe/Berlin' });
     const page = await context.newPage();
     page.on('console', (m) => m.type() === 'error' && console.log(m.text()));

@@ -291,6 +291,126 @@ test('a flow opens with rule, confidence and evidence, by keyboard too', async (
   await check();
 });
 
+// What the drawer says of the first flow that a filter finds; '' when there is none.
+async function why(filter) {
+  const flow = (await api(url, `flows?limit=1&filter=${encodeURIComponent(filter)}`)).body.flows[0];
+  if (!flow) return '';
+  const { page, check } = await visit(url, `#/flows?filter=${encodeURIComponent(filter)}&flow=${flow.id}`);
+  await page.getByRole('dialog').waitFor();
+  await page.waitForFunction(() => ['rules?', 'limit=0'].every((x) => performance.getEntriesByType('resource')
+    .some((e) => e.name.includes(x) && e.responseEnd > 0 && performance.now() - e.responseEnd > 100)));
+  const text = await plain(page.getByRole('dialog'));
+  await check();
+  return text;
+}
+
+test('a flow says which line of which rule it was, and when that is only a guess', { skip }, async () => {
+  for (const [filter, sure] of [['app == "HTTP" and confidence > 90', true], ['confidence == 35', false]]) {
+    const flow = (await api(url, `flows?limit=1&filter=${encodeURIComponent(filter)}`)).body.flows[0];
+    const { rules } = (await api(url, `rules?id=${flow.rule}`)).body;
+    const line = rules[0].lines.find((l) => l.accept === flow.accept && l.confidence === flow.confidence);
+    const text = await why(`id == ${flow.id}`);
+    assert.ok(text.includes(`${flow.confidence} % sure`), text);
+    assert.ok(text.includes(line.text) && text.includes(`${line.file}, line ${line.line}`), text);
+    assert.equal(/It is a guess: nothing but the port/.test(text), !sure, text);
+    assert.equal(/The beginning of the connection was not seen/.test(text), !sure, text);
+  }
+});
+
+test('what no rule was asked of says what told it, without a share of certainty', { skip }, async () => {
+  for (const [filter, says] of [['app == "ICMP"', 'The IP header says so'], ['ip == 0', 'carry no IP'],
+    ['rule == "no-payload"', 'Neither side sent any payload']]) {
+    const text = await why(filter);
+    if (!text) continue;
+    assert.ok(text.includes(says), text);
+    assert.doesNotMatch(text, /%|accepted|was silent/);
+    assert.doesNotMatch(text, /\b1 packets/);
+  }
+});
+
+test('a flow that announced others leads to them, one that did not does not', { skip }, async (t) => {
+  const { flows } = (await api(url, `flows?limit=1&filter=${encodeURIComponent('announced_by >= 0')}`)).body;
+  if (!flows.length) return t.skip('nothing was announced in this input');
+  assert.match(await why(`id == ${flows[0].announced_by.flow}`), /that it announced/);
+  const quiet = await why('app == "DNS"');
+  assert.ok(quiet && !/announced/.test(quiet));
+});
+
+test('the list of fields is the program\'s', { skip }, async () => {
+  const { page, check } = await visit(url, '#/flows');
+  await page.getByText('All fields').click();
+  await page.locator('.fields dt').first().waitFor();
+  const { fields } = (await api(url, 'fields')).body;
+  assert.deepEqual(await page.locator('.fields dt').allInnerTexts(), fields.map((f) => `${f.name} ${f.type}`));
+  await check();
+});
+
+test('a click on the chart stays at that moment and leads to its flows, by keys too', async () => {
+  const { page, check } = await visit(url, '#/overview?only=DNS');
+  await drawn(page);
+  const box = await page.locator('.plot .u-over').boundingBox();
+  await page.mouse.click(box.x + box.width * 0.3, box.y + 80);
+  const readout = page.locator('.readout.stays');
+  await readout.waitFor();
+  const when = await readout.locator('.when').innerText();
+  await page.mouse.move(box.x + box.width * 0.8, box.y + 80);
+  assert.equal(await readout.locator('.when').innerText(), when, 'it stays');
+  await page.keyboard.press('Escape');
+  await readout.waitFor({ state: 'detached' });
+  await page.mouse.click(box.x + box.width * 0.6, box.y + 80);
+  await readout.getByRole('button', { name: 'Close' }).click();
+  await readout.waitFor({ state: 'detached' });
+
+  await page.locator('.plot').focus();
+  await page.keyboard.press('End');
+  for (let i = 0; i < 3; i++) await page.keyboard.press('ArrowLeft');
+  const there = await page.locator('.readout .when').innerText();
+  await page.keyboard.press('Enter');
+  await eventually(async () => /Flows of/.test(await focused(page)), 'Enter goes to the link');
+  await page.keyboard.press('Escape');
+  await eventually(async () => /Traffic by/.test(await focused(page)), 'Escape comes back');
+  assert.equal(params(page).get('only'), 'DNS', 'and changes nothing');
+  await page.keyboard.press('Enter');
+  await eventually(async () => /Flows of/.test(await focused(page)), 'and again');
+  await page.keyboard.press('Enter');
+  await page.waitForURL(/#\/flows/);
+  const [from, to] = ['from', 'to'].map((k) => BigInt(params(page).get(k)));
+  assert.ok(there.startsWith(new Date(Number(from / 1000000n)).toISOString().slice(11, 19)), `${there} is ${from}`);
+  assert.ok(to - from >= BigInt(status.interval) && (to - from) % BigInt(status.interval) === 0n);
+  assert.equal(params(page).get('filter'), 'app == "DNS"');
+  await check();
+});
+
+test('the strip below the chart measures what the chart does', async () => {
+  const asked = [];
+  const { page, check } = await visit(url);
+  page.on('request', (r) => r.url().includes('kind=total') && asked.push(new URL(r.url()).searchParams.get('metric')));
+  await drawn(page);
+  await page.getByText('New flows', { exact: true }).click();
+  await eventually(() => asked.at(-1) === 'flows', 'the strip is asked for in flows');
+  await check();
+});
+
+test('the state of the window says when it is a part', async () => {
+  for (const [hash, state] of [['', 'All'], ['#/overview?last=60', 'Part'], ['#/overview?last=999999', 'All']]) {
+    const { page, check } = await visit(url, hash);
+    await drawn(page);
+    assert.equal(await page.locator('.windowbar .state').innerText(), state, hash);
+    await check();
+  }
+});
+
+test('all views tell one number of applications, and layers have colours of their own', async () => {
+  const { page, check } = await visit(url);
+  await drawn(page);
+  const figure = await page.locator('.figures > div', { hasText: 'Applications' }).locator('dd').first().innerText();
+  const colours = await page.locator('.legend .swatch').evaluateAll((all) => all.map((e) => getComputedStyle(e).backgroundColor));
+  assert.equal(new Set(colours).size, colours.length);
+  await page.getByRole('link', { name: 'All applications' }).click();
+  await eventually(async () => (await plain(page.locator('.count'))).startsWith(`${figure} application`), 'the same number');
+  await check();
+});
+
 test('an event says what, when, how sure and why, and leads to its flows and its window', async (t) => {
   if (!events.length) return t.skip('this input has no events');
   const { page, check } = await visit(url, '#/events');
@@ -480,8 +600,13 @@ test('errors and emptiness are said in words', async () => {
   }
   const empty = (body) => (route) => route.fulfill({ status: 200, contentType: 'application/json', body });
   const { page, check } = await visit(url, '#/events', { routes: [['**/api/v1/events*', empty('{"events":[]}')]] });
-  await page.getByText('Nothing unusual so far').waitFor();
+  await page.getByText('Nothing unusual', { exact: true }).waitFor();
   await check();
+  const silent = { ...status, input: '-', first: '0', last: '0', packets: 0, bytes_total: 0, done: false };
+  const waiting = await visit(url, '', { fakeStream: true, routes: [['**/api/v1/status', empty(JSON.stringify(silent))]] });
+  await waiting.page.getByText('Nothing has arrived from standard input yet.').waitFor();
+  assert.match(await waiting.page.locator('.run').innerText(), /standard input\s+reading$/);
+  await waiting.check();
   const none = await visit(url, `#/flows?filter=${encodeURIComponent('bytes < 0')}`);
   await none.page.getByText('No flow matches').waitFor();
   await none.check();

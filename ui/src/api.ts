@@ -16,12 +16,16 @@ export interface Series { from: string; step: number; unit: string; kind: string
 export interface Evidence { len: number; hex: string }
 export interface Flow {
   id: string; start: string; end: string; proto: string; client: string; client_port: number; server: string;
-  server_port: number; app: string; category: string; rule: string; confidence: number; name: string | null;
+  server_port: number; app: string; category: string; rule: string; accept: number; confidence: number; name: string | null;
   name_kind: string | null; packets_up: number; packets_down: number; bytes_up: number; bytes_down: number;
   bytes: number; duration: number; rtt_us: number; retransmits: number; end_reason: string; flags: string[];
   vlan: number[]; announced_by?: { packet: string; flow: string | null } | null; evidence?: { up?: Evidence; down?: Evidence };
 }
 export interface Flows { total: number; offset: number; flows: Flow[] }
+export interface Field { name: string; type: string; means: string; sorts: boolean }
+export interface Fields { fields: Field[] }
+export interface RuleLine { accept: number; confidence: number; port_only: boolean; text: string; file: string; line: number }
+export interface Rules { rules: { id: string; name: string; category: string; lines: RuleLine[] }[] }
 export interface Cause { kind: string; name: string; before: number; after: number; share: number; unit?: string }
 export interface Event {
   id: string; kind: string; title: string; began: string; noticed: string; ended: string | null; confidence: number;

@@ -5,15 +5,20 @@ const PALETTE = [
   '#1f77b8', '#e8a33d', '#0b9a77', '#d688b5', '#64b9e6', '#d1602b', '#7459a8', '#a9b13f',
   '#8a5a44', '#46bcae', '#b23a62', '#c3cf8f', '#2f5d50', '#a79fe0', '#5c7f3b', '#e58f7b',
 ];
+// For all other names; each is as unlike those above it as Oklab (B. Ottosson, 2020) and taste allow.
+const MORE = [
+  '#a070d0', '#6090e0', '#d06080', '#a08010', '#804070', '#70d080', '#70a030', '#a06090', '#107020', '#e0a0f0', '#10a0c0', '#4050a0',
+  '#90a070', '#606020', '#107080', '#d0b090', '#8080b0', '#d08010', '#70d0d0', '#a03030', '#c08080', '#b05010', '#7070d0', '#b06060',
+];
 const GREYS: Record<string, string> = {
-  other: '#9aa3ab', unknown: '#7c858d', 'unknown tcp': '#767f88', 'unknown udp': '#98a1a9', 'no payload': '#b4bbc1',
-  'other ip': '#8c959d', 'not ip': '#a5adb4',
+  other: '#a3acb4', unknown: '#69737c', 'unknown tcp': '#69737c', 'unknown udp': '#8b827a', 'no payload': '#c3c9ce',
+  'other ip': '#4d565e', 'not ip': '#d5d0cb',
 };
 
 // Names that are common enough to deserve a colour of their own.
 const KNOWN: Record<string, number> = {
-  tls: 0, http: 1, dns: 2, smtp: 3, quic: 4, 'http/3': 4, bittorrent: 5, ssh: 6, ntp: 7, postgresql: 8,
-  mqtt: 9, redis: 10, sip: 11, icmp: 12, rtp: 13, 'http/2': 14, iperf: 15,
+  tls: 0, http: 1, dns: 2, smtp: 3, quic: 4, 'http/3': 4, bittorrent: 5, ssh: 15, ntp: 7, postgresql: 8,
+  mqtt: 9, redis: 10, sip: 11, icmp: 12, rtp: 13, 'http/2': 14, iperf: 6,
   web: 1, encrypted: 0, p2p: 5, databases: 8, services: 2, mail: 3, remote: 6, messaging: 10, monitoring: 9,
   files: 13, voip: 11, streaming: 4, chat: 15, tunnelling: 12, gaming: 7, ics: 14,
   down: 0, up: 1, '': 0,
@@ -35,27 +40,11 @@ export function colourOf(name: string): string {
   if (known !== undefined) return PALETTE[known]!;
   let colour = given.get(key);
   if (!colour) {
-    // A lighter or darker kin of a palette colour: the first free one after the hash.
-    const taken = new Set(given.values());
-    const start = hash(key);
-    for (let i = 0; i < PALETTE.length * 2; i++) {
-      const at = (start + i) % (PALETTE.length * 2);
-      const next = kin(PALETTE[at % PALETTE.length]!, at < PALETTE.length ? 0.3 : -0.3);
-      colour ??= next;
-      if (taken.has(next)) continue;
-      colour = next;
-      break;
-    }
-    given.set(key, colour!);
+    // The first free one after the hash.
+    const taken = new Set(given.values()), start = hash(key);
+    const order = MORE.map((_, i) => MORE[(start + i) % MORE.length]!);
+    colour = order.find((c) => !taken.has(c)) ?? order[0]!;
+    given.set(key, colour);
   }
-  return colour!;
-}
-
-// Mixed with white (by > 0) or black.
-function kin(hex: string, by: number): string {
-  const mix = (at: number) => {
-    const v = parseInt(hex.slice(at, at + 2), 16);
-    return Math.round(by > 0 ? v + (255 - v) * by : v * (1 + by)).toString(16).padStart(2, '0');
-  };
-  return `#${mix(1)}${mix(3)}${mix(5)}`;
+  return colour;
 }

@@ -115,5 +115,3 @@ export function hold(from: bigint, to: bigint, replace = false) {
 export function release(replace = false) {
   change({ from: '', to: '', last: '', page: '' }, replace);
 }
-
-export const quoted = (text: string) => `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;

@@ -36,6 +36,15 @@ export function bytes(v: number): string {
 export const bits = (bytesPerSecond: number) => si(bytesPerSecond * 8, 'bit/s');
 export const count = (v: number) => v.toLocaleString('en').replaceAll(',', THIN);
 
+// "1 packet", "2 packets"
+export const plural = (v: number, noun: string, text = count(v)) => `${text} ${noun}${v === 1 ? '' : 's'}`;
+
+// The names of inputs, short: "standard input", "day.pcap", "day.pcap and 2 more".
+export function inputText(input: string): string {
+  const [first = '', ...more] = input.split(', ').map((x) => (x === '-' ? 'standard input' : x.replace(/^.*\//, '')));
+  return more.length ? `${first} and ${more.length} more` : first;
+}
+
 export function percent(share: number): string {
   const p = share * 100;
   if (p > 0 && p < 0.05) return `<${THIN}0.1${THIN}%`;

@@ -4,6 +4,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import type { Event } from '../api';
+import { href } from '../route';
 import { look, zone } from '../settings';
 import { useStore } from '../store';
 import { clock, duration, toNs, toSeconds, unbroken } from '../units';
@@ -24,11 +25,20 @@ interface Props {
 export function Chart(props: Props) {
   const { data, range, events } = props;
   const box = useRef<HTMLDivElement>(null);
+  const frame = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const now = useRef(props);
   now.current = props;
   const held = useRef(range); // what uPlot's range function reads; follows `range`, or a pan under way
-  const [at, setAt] = useState<number | null>(null);
+  const [over, setOver] = useState<number | null>(null);
+  const [pin, setPin] = useState<number | null>(null); // where the readout stays, seconds
+  const [enter, setEnter] = useState(false); // by keys: the focus goes along
+  const indexOf = (s: number) => {
+    const i = Math.floor((s - (data.times[0] ?? 0)) / data.step + 1e-6);
+    return i >= 0 && i < data.times.length ? i : null;
+  };
+  const pinned = pin === null ? null : indexOf(pin);
+  const at = pinned ?? over;
   const [geometry, setGeometry] = useState<Geometry | null>(null);
   const looks = useStore(look), zones = useStore(zone);
 
@@ -45,15 +55,23 @@ export function Chart(props: Props) {
         const { times, step } = now.current.data;
         const i = s === null ? -1 : Math.floor((s - (times[0] ?? 0)) / step);
         const index = i >= 0 && i < times.length ? i : null;
-        setAt(index);
+        setOver(index);
         pointed.set(index === null ? null : times[index] ?? null);
       },
-      onSelect: (a, b) => now.current.onWindow(a, b),
+      onSelect: (a, b) => {
+        setPin(null);
+        now.current.onWindow(a, b);
+      },
       onGeometry: (g) => setGeometry((old) => (old && same(old, g) ? old : g)),
       axis: (v) => now.current.value(v),
     });
     plot.current = u;
-    const off = gestures(u, held.current, now);
+    const off = gestures(u, held.current, now, (s) => {
+      const { times, step } = now.current.data;
+      const to = times.find((t) => t <= s && s < t + step) ?? null;
+      setPin((old) => (old === to ? null : to));
+      setEnter(false);
+    });
     const resize = new ResizeObserver(() => {
       if (root.clientWidth && root.clientWidth !== u.width) u.setSize({ width: root.clientWidth, height: height() });
     });
@@ -89,6 +107,10 @@ export function Chart(props: Props) {
     const keys: Record<string, () => void> = {
       ArrowLeft: () => (e.shiftKey ? pan(-0.25) : move((at ?? data.times.length) - 1)),
       ArrowRight: () => (e.shiftKey ? pan(0.25) : move((at ?? -1) + 1)),
+      Enter: () => {
+        setPin(at === null ? null : data.times[at] ?? null);
+        setEnter(true);
+      },
       Home: () => move(0),
       End: () => move(data.times.length - 1),
       PageUp: () => pan(-1),
@@ -97,22 +119,29 @@ export function Chart(props: Props) {
       '=': () => zoom(0.5),
       '-': () => zoom(2),
       '0': () => props.onReset(),
-      Escape: () => props.onReset(),
+      Escape: () => pin === null && props.onReset(),
     };
     const act = keys[e.key];
     if (!act) return;
     e.preventDefault();
     act();
+    if (e.key !== 'Enter') setPin(null);
   };
 
   return (
     <div class="chart">
       <EventLane events={events} geometry={geometry} end={lastTime(data)} />
       <div class="plot" tabIndex={0} role="application" aria-roledescription="chart" aria-label={props.label}
-           aria-describedby="chart-keys" onKeyDown={onKey} onDblClick={props.onReset}>
-        <div ref={box} />
+           aria-describedby="chart-keys" onKeyDown={onKey} onDblClick={props.onReset} ref={frame}>
+        <div class="canvas">
+          <div ref={box} />
+          {pinned !== null && geometry && <span class="pin" aria-hidden="true" style={{ left: `${across(data, pinned, geometry)}px` }} />}
+        </div>
         {at !== null && geometry && data.times[at] !== undefined &&
-          <Readout {...props} at={at} geometry={geometry} />}
+          <Readout key={pinned} {...props} at={at} geometry={geometry} enter={enter} onClose={pinned === null ? undefined : () => {
+            setPin(null);
+            frame.current?.focus();
+          }} />}
       </div>
     </div>
   );
@@ -120,24 +149,39 @@ export function Chart(props: Props) {
 
 const lastTime = (d: PlotData) => (d.times.length ? d.times[d.times.length - 1]! + d.step : 0);
 const same = (a: Geometry, b: Geometry) => a.left === b.left && a.width === b.width && a.min === b.min && a.max === b.max;
+// The middle of a step, in pixels.
+const across = (d: PlotData, i: number, g: Geometry) => g.left + ((d.times[i]! + d.step / 2 - g.min) / (g.max - g.min)) * g.width;
 
-function Readout({ data, events, value, at, geometry }: Props & { at: number; geometry: Geometry }) {
+// What was there at a moment. It follows the pointer; when it stays (then it can be closed), it leads to the flows.
+function Readout({ data, events, value, at, geometry, enter, onClose }: Props & {
+  at: number; geometry: Geometry; enter: boolean; onClose: (() => void) | undefined;
+}) {
+  const link = useRef<HTMLAnchorElement>(null);
+  useEffect(() => {
+    if (onClose && enter) link.current?.focus();
+  }, []);
   const t = data.times[at]!;
-  const part = (t + data.step / 2 - geometry.min) / (geometry.max - geometry.min);
+  const x = across(data, at, geometry);
   const rows = data.layers.filter((l) => (l.values[at] ?? 0) > 0).reverse();
   const total = rows.reduce((sum, l) => sum + l.values[at]!, 0);
   const gap = data.layers.every((l) => l.values[at] == null);
   const on = events.filter((e) => toSeconds(e.began) < t + data.step && (!e.ended || toSeconds(e.ended) > t));
-  const x = geometry.left + part * geometry.width;
+  const flows = (filter: string) =>
+    href('flows', { from: String(toNs(t)), to: String(toNs(t + data.step)), filter, sort: 'bytes', order: 'desc' });
+  const when = clock(toNs(t), data.step < 1 ? 3 : 0);
   return (
-    <div class={`readout ${part > 0.5 ? 'to-left' : ''}`} role="status" style={{ left: `${x}px` }}>
-      <div class="when">{clock(toNs(t), data.step < 1 ? 3 : 0)} <span>+{duration(data.step)}</span></div>
+    <div class={`readout ${x > geometry.left + geometry.width / 2 ? 'to-left' : ''} ${onClose ? 'stays' : ''}`} style={{ left: `${x}px` }}
+         role={onClose ? 'group' : 'status'} aria-label={onClose && `The traffic at ${when}`} onDblClick={(e) => e.stopPropagation()}
+         onKeyDown={(e) => e.key === 'Escape' && onClose?.()}>
+      <div class="when">{when} <span>+{duration(data.step)}</span>
+        {onClose && <button type="button" class="quiet" aria-label="Close" onClick={onClose}>✕</button>}</div>
       {gap ? <p>Nothing was recorded then.</p> : (
         <table>
           <tbody>
             {rows.map((l) => (
               <tr key={l.name}>
-                <td><span class="swatch" style={{ background: l.colour }} aria-hidden="true" />{l.name || 'Total'}</td>
+                <td><span class="swatch" style={{ background: l.colour }} aria-hidden="true" />
+                  {onClose && l.filter ? <a href={flows(l.filter)}>{l.name}</a> : l.name || 'Total'}</td>
                 <td class="num">{value(l.values[at]!)}</td>
               </tr>
             ))}
@@ -146,12 +190,16 @@ function Readout({ data, events, value, at, geometry }: Props & { at: number; ge
         </table>
       )}
       {on.map((e) => <p class="on" key={e.id}>▲ {unbroken(e.title)}</p>)}
+      {gap ? null : onClose
+        ? <a class="button" ref={link} href={flows(data.layers.length === 1 ? data.layers[0]!.filter : '')}>Flows of {data.step === 1 ? 'this second' : `these ${duration(data.step)}`}</a>
+        : <p class="muted">Click for the flows</p>}
     </div>
   );
 }
 
 // Pan by Shift+drag, middle button, one finger or a horizontal wheel; zoom by Ctrl+wheel.
-function gestures(u: uPlot, held: [number, number], now: { current: Props }): () => void {
+// A click that is neither is for `onClick`.
+function gestures(u: uPlot, held: [number, number], now: { current: Props }, onClick: (seconds: number) => void): () => void {
   const over = u.over;
   let drag: { x: number; a: number; b: number } | null = null;
   let timer = 0;
@@ -161,7 +209,12 @@ function gestures(u: uPlot, held: [number, number], now: { current: Props }): ()
     u.setScale('x', { min: a, max: b });
   };
   const settle = () => now.current.onWindow(held[0], held[1], true);
+  let pressed = 0;
+  const click = (e: MouseEvent) => {
+    if (Math.abs(e.clientX - pressed) < 4 && !e.shiftKey) onClick(u.posToVal(e.clientX - over.getBoundingClientRect().left, 'x'));
+  };
   const down = (e: PointerEvent) => {
+    pressed = e.clientX;
     const pans = e.pointerType === 'touch' || e.shiftKey || e.button === 1;
     if (!pans) return;
     drag = { x: e.clientX, a: held[0], b: held[1] };
@@ -200,6 +253,7 @@ function gestures(u: uPlot, held: [number, number], now: { current: Props }): ()
     clearTimeout(timer);
     timer = window.setTimeout(settle, 180);
   };
+  over.addEventListener('click', click);
   over.addEventListener('pointerdown', down, true);
   over.addEventListener('mousedown', mouse, true);
   over.addEventListener('pointermove', moved);

@@ -5,6 +5,10 @@ import type { ApiError } from '../api';
 import { colourOf } from '../colours';
 import { percent } from '../units';
 
+// What is listed beside applications, but is none.
+const NO_APPLICATION = /^(unknown( tcp| udp)?|no payload|other ip|not ip)$/i;
+export const isApplication = (name: string) => !NO_APPLICATION.test(name);
+
 export function Swatch({ name }: { name: string }) {
   return <span class="swatch" aria-hidden="true" style={{ background: colourOf(name) }} />;
 }

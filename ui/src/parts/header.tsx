@@ -3,7 +3,7 @@ import { hrefKeeping, route, VIEWS, type View } from '../route';
 import { link, status } from '../live';
 import { theme, zone } from '../settings';
 import { useStore } from '../store';
-import { bytes, clock, percent, si } from '../units';
+import { bytes, clock, inputText, percent, plural, si } from '../units';
 import { Kingfisher } from './common';
 
 const NAMES: Record<View, string> = { overview: 'Overview', applications: 'Applications', flows: 'Flows', events: 'Events' };
@@ -37,15 +37,15 @@ export function Header({ events }: { events: number | undefined }) {
 function Run() {
   const s = useStore(status), l = useStore(link);
   if (!s) return <span class="run">{l === 'lost' ? 'No connection' : 'Connecting…'}</span>;
-  const share = s.bytes_total ? s.bytes_done / s.bytes_total : 0;
+  const share = Math.min(1, s.bytes_total ? s.bytes_done / s.bytes_total : 0);
   const state = l === 'lost' ? 'lost' : s.done ? 'done' : s.live ? 'live' : 'reading';
-  const text = { lost: 'disconnected', done: 'finished', live: 'live', reading: `reading ${percent(share)}` }[state];
-  const earlier = s.earlier_runs ? `and ${s.earlier_runs} earlier run${s.earlier_runs > 1 ? 's' : ''}, ` : '';
-  const title = `${s.input}: ${si(s.packets, 'packets')}, ${bytes(s.bytes)}, ${s.workers} workers, version ${s.version}`;
+  const text = { lost: 'disconnected', done: 'finished', live: 'live', reading: s.bytes_total ? `reading ${percent(share)}` : 'reading' }[state];
+  const earlier = s.earlier_runs ? `and ${plural(s.earlier_runs, 'earlier run')}, ` : '';
+  const title = `${s.input === '-' ? inputText(s.input) : s.input}: ${plural(s.packets, 'packet', si(s.packets))}, ${bytes(s.bytes)}, ${plural(s.workers, 'worker')}, version ${s.version}`;
   return (
     <span class={`run ${state}`} title={title}>
       <span class="dot" aria-hidden="true" />
-      <span class="input">{s.input.replace(/^.*\//, '')}</span> <span class="muted">{earlier}{text}</span>
+      <span class="input">{inputText(s.input)}</span> <span class="muted">{earlier}{text}</span>
       {state === 'reading' && s.bytes_total > 0 && <progress max={1} value={share} aria-label="Reading" />}
     </span>
   );

@@ -10,10 +10,10 @@ import { areas } from './spark';
 
 type Grip = 'move' | 'from' | 'to' | 'new';
 
-export function Minimap() {
+export function Minimap({ metric }: { metric: string }) {
   const r = useStore(route);
   const s = shown(r);
-  const total = useApi<Series>(address('series', { kind: 'total', points: 400 }), tick({ ...s, held: false }));
+  const total = useApi<Series>(address('series', { kind: 'total', metric, points: 400 }), tick({ ...s, held: false }));
   const box = useRef<HTMLDivElement>(null);
   const [drag, setDrag] = useState<{ grip: Grip; x: number; start: Window; now: Window } | null>(null);
   if (!s.all || !s.window) return null;

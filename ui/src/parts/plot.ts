@@ -5,7 +5,7 @@ import type { Event } from '../api';
 import { cssColour, zone } from '../settings';
 import { clock, date, toNs, toSeconds } from '../units';
 
-export interface Layer { name: string; colour: string; values: (number | null)[] }
+export interface Layer { name: string; colour: string; filter: string; values: (number | null)[] }
 export interface PlotData { times: number[]; step: number; layers: Layer[] }
 export interface Geometry { left: number; width: number; min: number; max: number }
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 import { address, useApi, type Applications, type Series, type Share } from '../api';
 import { colourOf } from '../colours';
-import { bounds, change, hrefKeeping, quoted, route, shown, tick } from '../route';
+import { filterOf } from '../filter';
+import { bounds, change, hrefKeeping, route, shown, tick } from '../route';
 import { status } from '../live';
 import { useStore } from '../store';
-import { bytes, si } from '../units';
-import { Empty, Failure, Loading, ShareCell, Swatch } from '../parts/common';
+import { bytes, plural, si } from '../units';
+import { Empty, Failure, isApplication, Loading, ShareCell, Swatch } from '../parts/common';
 import { SortHead } from '../parts/sort';
 import { Spark } from '../parts/spark';
 
@@ -24,7 +25,6 @@ export function ApplicationsView() {
   if (apps.error && !apps.data) return <Failure error={apps.error} what="The applications" />;
   if (!apps.data) return <Loading label="Loading the applications" />;
 
-  const field = by === 'app' ? 'app' : 'category';
   const sort = (COLUMNS.find(([c]) => c === r.params.sort)?.[0] ?? 'share') as Column;
   const up = r.params.order === 'asc';
   const all = by === 'app' ? apps.data.applications : apps.data.categories;
@@ -42,9 +42,9 @@ export function ApplicationsView() {
         </fieldset>
         <input type="search" placeholder="Find by name" aria-label="Find by name" value={r.params.find ?? ''}
                onInput={(e) => change({ find: e.currentTarget.value }, true)} />
-        <span class="muted count">{rows.length === all.length ? `${all.length}` : `${rows.length} of ${all.length}`} {by === 'app' ? 'applications' : 'categories'}</span>
+        <span class="muted count">{rows.length === all.length ? told(all, by) : `${rows.length} of ${all.length}`}</span>
       </header>
-      {rows.length === 0 ? <Empty title={all.length ? 'Nothing has that name' : 'No applications yet'}>
+      {rows.length === 0 ? <Empty title={all.length ? 'Nothing has that name' : 'No applications'}>
         {all.length ? 'Try a shorter word.' : 'In this window nothing moved.'}</Empty> : (
         <div class="scroll">
           <table class={`rows ${apps.loading ? 'stale' : ''}`}>
@@ -60,10 +60,10 @@ export function ApplicationsView() {
                 return (
                   <tr key={a.name}>
                     <th scope="row">
-                      <a href={hrefKeeping('flows', { filter: `${field} == ${quoted(a.name)}` })} title={`Flows of ${a.name}`}><Swatch name={a.name} />{a.name}</a>
+                      <a href={hrefKeeping('flows', { filter: filterOf(by, a.name) })} title={`Flows of ${a.name}`}><Swatch name={a.name} />{a.name}</a>
                     </th>
                     {by === 'app' && <td class="p2">
-                      <a class="plain" href={hrefKeeping('flows', { filter: `category == ${quoted(a.category ?? '')}` })}>{a.category}</a></td>}
+                      <a class="plain" href={hrefKeeping('flows', { filter: filterOf('category', a.category ?? '') })}>{a.category}</a></td>}
                     <td><ShareCell share={a.share} name={a.name} /></td>
                     <td class="num">{bytes(a.bytes)}</td>
                     <td class="num p3">{si(a.packets)}</td>
@@ -78,6 +78,13 @@ export function ApplicationsView() {
       )}
     </section>
   );
+}
+
+// What the rows are: not all of them are applications.
+function told(all: Share[], by: string): string {
+  if (by === 'category') return all.length === 1 ? '1 category' : `${all.length} categories`;
+  const n = all.filter((a) => isApplication(a.name)).length;
+  return plural(n, 'application') + (n < all.length ? ` and ${plural(all.length - n, 'row')} of other traffic` : '');
 }
 
 function compare(x: Share, y: Share, by: Column): number {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Cause, Event, Events, Reply } from '../api';
-import { href, quoted, release, route, shown, type Params } from '../route';
+import { filterOf } from '../filter';
+import { href, release, route, shown, type Params } from '../route';
 import { status } from '../live';
 import { zone } from '../settings';
 import { useStore } from '../store';
@@ -20,9 +21,12 @@ export function EventsView({ reply }: { reply: Reply<Events> }) {
   const chosen = r.params.event;
   const list = all.filter((e) => e.id === chosen || !s.window || (BigInt(e.began) < s.window.to && endOf(e, now) > s.window.from))
     .sort((a, b) => (BigInt(a.began) < BigInt(b.began) ? 1 : -1));
-  if (!all.length) return <Empty title="Nothing unusual so far">When the traffic changes, what changed and why appears here.</Empty>;
+  if (!all.length) {
+    return st?.done ? <Empty title="Nothing unusual">In this traffic nothing changed enough to be told of.</Empty>
+      : <Empty title="Nothing unusual so far">When the traffic changes, what changed and why appears here.</Empty>;
+  }
   if (!list.length) {
-    return <Empty title="Nothing unusual in this window">There are {all.length} events at other times.{' '}
+    return <Empty title="Nothing unusual in this window">{all.length === 1 ? 'There is one event' : `There are ${all.length} events`} at {all.length === 1 ? 'another time' : 'other times'}.{' '}
       <button type="button" onClick={() => release()}>Show everything</button></Empty>;
   }
   return <ol class="events">{list.map((e) => <EventCard key={e.id} event={e} now={now} chosen={e.id === chosen} />)}</ol>;
@@ -79,16 +83,6 @@ function amount(v: number, unit = ''): string {
 
 const KINDS: Record<string, string> = { app: 'Application', client: 'Client', server: 'Server', port: 'Port', flow: 'Flow' };
 
-// The filter for the flows behind a cause, '' where there is none.
-function filterOf(c: Cause): string {
-  if (c.kind === 'client' || c.kind === 'server') return `${c.kind} == ${c.name}`;
-  if (c.kind === 'app') return `app == ${quoted(c.name)}`;
-  const port = /^(\w+)\/(\d+)$/.exec(c.name);
-  if (c.kind === 'port' && port) return `proto == ${quoted(port[1]!)} and server_port == ${port[2]}`;
-  const flow = /^(\S+) → (\S+) (\w+)\/(\d+)$/.exec(c.name);
-  return c.kind === 'flow' && flow ? `client == ${flow[1]} and server == ${flow[2]} and server_port == ${flow[4]}` : '';
-}
-
 const FIRST = 5;
 
 function Causes({ causes, from, to }: { causes: Cause[]; from: bigint; to: bigint }) {
@@ -101,7 +95,7 @@ function Causes({ causes, from, to }: { causes: Cause[]; from: bigint; to: bigin
         <thead><tr><th scope="col">What</th><th scope="col" class="num">Before</th><th scope="col" class="num">After</th><th scope="col">Part of the change</th></tr></thead>
         <tbody>
           {list.map((c) => {
-            const filter = filterOf(c);
+            const filter = filterOf(c.kind, c.name);
             return (
               <tr key={c.kind + c.name}>
                 <th scope="row"><span class="muted">{KINDS[c.kind] ?? c.kind}</span>{' '}

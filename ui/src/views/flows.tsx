@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { address, ApiError, useApi, type Flow, type Flows } from '../api';
+import { address, ApiError, useApi, type Fields, type Flow, type Flows } from '../api';
 import { bounds, change, route, shown, tick } from '../route';
 import { status } from '../live';
 import { zone } from '../settings';
@@ -13,14 +13,6 @@ import { SortHead } from '../parts/sort';
 const PAGE = 100;
 const EXAMPLES = ['app == "DNS"', 'bytes > 1M', 'client in 10.0.0.0/8', 'server_port in {80, 443}', 'rtt_us > 50000',
   'syn and not answered', 'name contains "lab"', 'not category == "web"'];
-const FIELDS: [string, string][] = [
-  ['app, category', 'what it is, as text: app == "DNS"'], ['rule, confidence', 'which rule said so, how sure in percent'],
-  ['client, server, addr', 'addresses or prefixes: addr in 10.0.0.0/8; addr is either'], ['client_port, server_port, port', 'numbers; port is either'],
-  ['proto, ip, vlan', '"tcp", "udp", "icmp"; 4 or 6; the outer VLAN'], ['name', 'host name seen in TLS, HTTP or DNS'],
-  ['bytes, bytes_up, bytes_down, payload', 'both ways, from the client, from the server'], ['packets, packets_up, packets_down', 'the same in packets'],
-  ['start, end, duration', 'durations are written 5s or 10ms'], ['rtt_us, retransmits', 'handshake in microseconds, segments sent again'],
-  ['syn, answered, refused, icmp_error', 'conditions: syn and not answered'], ['end_reason', '"active", "idle", "closed", "reset", "reused", "evicted"'],
-];
 export function endpoint(host: string, port: number): string {
   if (!host) return 'no address';
   if (!port) return host;
@@ -67,6 +59,7 @@ export function FlowsView() {
 
 function FilterBox({ filter, error }: { filter: string; error: ApiError | undefined }) {
   const [text, setText] = useState(filter);
+  const [all, setAll] = useState(false);
   const input = useRef<HTMLInputElement>(null);
   useEffect(() => setText(filter), [filter]);
   useEffect(() => {
@@ -93,14 +86,26 @@ function FilterBox({ filter, error }: { filter: string; error: ApiError | undefi
       {error && <p id="filter-error" class="error" role="alert">{error.message}</p>}
       <p id="filter-help" class="examples"><span class="muted">Try</span>{' '}
         {EXAMPLES.map((x) => <button type="button" class="chip" key={x} onClick={() => apply(x)}>{x}</button>)}</p>
-      <details class="fields">
+      <details class="fields" onToggle={(e) => setAll(e.currentTarget.open)}>
         <summary>All fields</summary>
-        <dl>{FIELDS.map(([name, doc]) => <div key={name}><dt><code>{name}</code></dt><dd>{doc}</dd></div>)}</dl>
+        {all && <FieldList />}
         <p class="muted">Compare with == != &lt; &lt;= &gt; &gt;= in contains starts ends, join with and, or, not and brackets: {' '}<code>server_port in {'{80, 443, 8000..8999}'} and not client in 10.0.0.0/8</code></p>
       </details>
     </form>
   );
 }
+
+function FieldList() {
+  const { data, error } = useApi<Fields>(address('fields'));
+  if (error) return <Failure error={error} what="The fields" />;
+  return (
+    <dl>{data?.fields.map((f) => (
+      <div key={f.name}><dt><code>{f.name}</code> <span>{f.type}</span></dt><dd>{f.means}</dd></div>))}</dl>
+  );
+}
+
+// Less than this is a guess.
+const GUESS = 50;
 
 const HEADS: [string, string, string, 'asc' | 'desc'][] = [
   ['start', 'Start', '', 'asc'], ['client', 'Client', '', 'asc'], ['server', 'Server', '', 'asc'], ['app', 'Application', '', 'asc'],
@@ -141,7 +146,7 @@ function Table({ flows, sort, up, stale, openId }: { flows: Flow[]; sort: string
               <td class="mono"><End host={f.client} port={isIcmp(f) ? 0 : f.client_port} /></td>
               <td class="mono"><End host={f.server} port={isIcmp(f) ? 0 : f.server_port} />{f.server && <span class="port">/{f.proto}</span>}
                 {isIcmp(f) && f.server_port > 0 && <span class="port"> id {f.server_port}</span>}{f.name && <span class="host">{f.name}</span>}</td>
-              <td><Swatch name={f.app} />{f.app}</td>
+              <td><Swatch name={f.app} />{f.app}{f.accept > 0 && f.confidence < GUESS && <abbr class="guess" title={`A guess: ${f.confidence} % sure`}>?</abbr>}</td>
               <td class="num"><span class="weight" aria-hidden="true"><span style={{ width: `${(f.bytes / most) * 100}%` }} /></span><span class="amount">{bytes(f.bytes)}</span></td>
               <td class="num p2">{f.duration ? duration(f.duration / 1e9) : '–'}</td>
               <td class="num p3">{f.rtt_us ? duration(f.rtt_us / 1e6) : '–'}</td>

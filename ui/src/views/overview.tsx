@@ -3,11 +3,12 @@ import { useMemo, useRef } from 'preact/hooks';
 import { address, useApi, type Applications, type Event, type Series, type Status } from '../api';
 import { colourOf } from '../colours';
 import { status } from '../live';
-import { bounds, change, hold, hrefKeeping, quoted, release, route, shown, tick, type Shown } from '../route';
+import { filterOf } from '../filter';
+import { bounds, change, hold, hrefKeeping, release, route, shown, tick, type Shown } from '../route';
 import { useStore } from '../store';
-import { bits, bytes, count, duration, percent, si, toNs, toSeconds } from '../units';
+import { bits, bytes, count, duration, inputText, percent, si, toNs, toSeconds } from '../units';
 import { Chart } from '../parts/chart';
-import { Bar, Card, Empty, Failure, Loading, Swatch } from '../parts/common';
+import { Bar, Card, Empty, Failure, isApplication, Loading, Swatch } from '../parts/common';
 import { Minimap } from '../parts/minimap';
 import type { PlotData } from '../parts/plot';
 import { Health } from '../parts/spark';
@@ -46,11 +47,9 @@ export function Overview({ events }: { events: Event[] }) {
 
 function NoTraffic({ st }: { st: Status }) {
   return st.done
-    ? <Empty title="There was no traffic">Not one packet was found in {st.input}.</Empty>
-    : <Empty title="Waiting for traffic">Nothing has arrived from {st.input} yet. This page fills by itself.</Empty>;
+    ? <Empty title="There was no traffic">Not one packet was found in {inputText(st.input)}.</Empty>
+    : <Empty title="Waiting for traffic">Nothing has arrived from {inputText(st.input)} yet. This page fills by itself.</Empty>;
 }
-
-const NO_APPLICATION = /^(unknown( tcp| udp)?|no payload|other ip|not ip)$/i;
 
 function Figures({ apps, st, s }: { apps: Applications | undefined; st: Status; s: Shown }) {
   const seconds = s.window ? Number(s.window.to - s.window.from) / 1e9 : 0;
@@ -62,7 +61,7 @@ function Figures({ apps, st, s }: { apps: Applications | undefined; st: Status; 
     ['Traffic', bytes(a.bytes), `${bits(per(a.bytes))} on average`],
     ['Packets', si(a.packets), `${si(per(a.packets))}/s, ${a.packets ? bytes(a.bytes / a.packets) : '0 B'} each`],
     ['Flows', si(a.flows), `${si(per(a.flows))}/s began`],
-    ['Applications', String(a.applications.filter((x) => !NO_APPLICATION.test(x.name)).length), 'were recognised'],
+    ['Applications', String(a.applications.filter((x) => isApplication(x.name)).length), 'were recognised'],
     ['Unknown', a.bytes ? percent(unknown / a.bytes) : '–', 'of the bytes'],
     // Nobody knows when what is lost was: this is of the whole run.
     ['Lost', st.lost ? si(st.lost) : 'None',
@@ -98,7 +97,7 @@ function Traffic({ series, stale, s, kind, metric, events, only }: {
     step,
     layers: series.series.filter((x) => x.total > 0 && (!isolated || x.name === isolated))
       .map((x) => ({ x, place: rank(x.name) })).sort((a, b) => a.place - b.place).map(({ x }) => ({
-      name: label(kind, x.name), colour: colourOf(x.name), values: x.values.map((v) => (v === null ? null : (v * scale) / step)),
+      name: label(kind, x.name), colour: colourOf(x.name), filter: x.name === 'Other' ? '' : filterOf(kind, x.name), values: x.values.map((v) => (v === null ? null : (v * scale) / step)),
     })),
   }), [series, step, isolated, kind, scale]);
   const unit = { bytes: 'bit/s', packets: 'pkt/s', flows: 'flows/s' }[metric];
@@ -121,7 +120,7 @@ function Traffic({ series, stale, s, kind, metric, events, only }: {
         <Chart data={data} range={range} events={events} value={value} onWindow={onWindow} onReset={() => release()}
                label={`Traffic by ${kind}, ${series.series.length} layers, ${duration(range[1] - range[0])}. Use the arrow keys to read values.`} />
       </div>
-      <Minimap />
+      <Minimap metric={metric} />
       <ul class="legend" aria-label="Layers: choose one to see it alone">
         {series.series.filter((x) => x.total > 0).map((x) => (
           <li key={x.name}>
@@ -133,8 +132,8 @@ function Traffic({ series, stale, s, kind, metric, events, only }: {
         ))}
       </ul>
       <p class="keys" id="chart-keys">
-        Drag to zoom, Shift+drag or the strip below to pan, double-click to reset. Keys: <kbd>←</kbd> <kbd>→</kbd> read,{' '}
-        <kbd>+</kbd> <kbd>−</kbd> zoom, <kbd>Shift</kbd>+<kbd>←</kbd> <kbd>→</kbd> pan, <kbd>0</kbd> reset.
+        Click for the flows of a moment, drag to zoom, Shift+drag or the strip below to pan, double-click to reset. Keys: <kbd>←</kbd> <kbd>→</kbd> read,{' '}
+        <kbd>Enter</kbd> stay there, <kbd>+</kbd> <kbd>−</kbd> zoom, <kbd>Shift</kbd>+<kbd>←</kbd> <kbd>→</kbd> pan, <kbd>0</kbd> reset.
       </p>
     </Card>
   );
@@ -163,12 +162,12 @@ function Top({ apps }: { apps: Applications | undefined }) {
   const list = apps.applications.slice(0, 8);
   const most = list[0]?.share || 1;
   return (
-    <Card id="top" title="Top applications" actions={<a href={hrefKeeping('applications')}>All {apps.applications.length}</a>}>
+    <Card id="top" title="Top applications" actions={<a href={hrefKeeping('applications')}>All applications</a>}>
       {list.length === 0 ? <p class="muted pad">Nothing moved in this window.</p> : (
         <ol class="top-list">
           {list.map((a) => (
             <li key={a.name}>
-              <a href={hrefKeeping('flows', { filter: `app == ${quoted(a.name)}` })} aria-label={`${a.name}, ${percent(a.share)}, ${bytes(a.bytes)}: show its flows`}>
+              <a href={hrefKeeping('flows', { filter: filterOf('app', a.name) })} aria-label={`${a.name}, ${percent(a.share)}, ${bytes(a.bytes)}: show its flows`}>
                 <span class="name">{a.name}</span><span class="num">{bytes(a.bytes)}</span><span class="num muted">{percent(a.share)}</span>
                 <Bar share={a.share / most} name={a.name} />
               </a>
