@@ -67,6 +67,7 @@ enum kt_code {
     KT_EPERM = -9,
     KT_ENOTFOUND = -10,
     KT_EBUSY = -11,
+    KT_ECANCELED = -12, /* whoever asked wants it no more */
 };
 
 /* One clear sentence about what went wrong, and where. Owned by the caller, no clean-up. */
@@ -190,6 +191,10 @@ void kt_buf_printf(struct kt_buf *b, const char *format, ...) KT_PRINTF(2, 3);
 void *kt_buf_room(struct kt_buf *b, size_t n);
 void kt_buf_clear(struct kt_buf *b); /* keeps the memory */
 void kt_buf_free(struct kt_buf *b);
+
+/* Length of the well-formed UTF-8 sequence at p, which has `left` bytes, or 0 (RFC 3629: no
+ * overlong forms, no surrogates). */
+size_t kt_utf8_len(const uint8_t *p, size_t left);
 
 /* ---- JSON output -------------------------------------------------------------------------- */
 

@@ -104,6 +104,10 @@ KT_MUST_USE int kt_store_commit(struct kt_store *st, struct kt_error *err);
 
 /* ---- reading ---- */
 
+/* From now on kt_store_query(), kt_store_flows() and kt_store_events() ask `stop` every few hundred
+ * rows, and end with KT_ECANCELED when it says true. NULL: ask nobody. */
+void kt_store_stop_when(struct kt_store *st, bool (*stop)(void *ctx), void *ctx);
+
 /* The text of a key in buf, or KT_ENOTFOUND. */
 int kt_store_get_meta(struct kt_store *st, const char *key, char *buf, size_t size);
 

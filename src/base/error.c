@@ -103,6 +103,8 @@ const char *kt_code_name(int code)
         return "not found";
     case KT_EBUSY:
         return "busy";
+    case KT_ECANCELED:
+        return "canceled";
     default:
         return "unknown error";
     }

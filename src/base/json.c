@@ -38,9 +38,7 @@ void kt_json_key(struct kt_json *j, const char *key)
     j->after_key = true;
 }
 
-/* Length of the well-formed UTF-8 sequence at p, or 0 (RFC 3629: no overlong forms, no surrogates).
- */
-static size_t utf8_len(const uint8_t *p, size_t left)
+size_t kt_utf8_len(const uint8_t *p, size_t left)
 {
     static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
     if (p[0] < 0x80)
@@ -67,7 +65,7 @@ void kt_json_strn(struct kt_json *j, const char *text, size_t len)
     kt_buf_add(b, "\"", 1);
     const uint8_t *p = (const uint8_t *)text, *end = p + len, *plain = p;
     while (p < end) {
-        size_t n = utf8_len(p, (size_t)(end - p));
+        size_t n = kt_utf8_len(p, (size_t)(end - p));
         if (n > 1 || (n == 1 && *p >= 0x20 && *p != '"' && *p != '\\' && *p != 0x7f)) {
             p += n;
             continue;
@@ -161,7 +159,7 @@ static bool string(struct kt_cursor *c)
     if (!next(c, "\""))
         return false;
     while (c->at < c->end && *c->at != '"') {
-        size_t n = utf8_len(c->at, kt_cursor_left(c));
+        size_t n = kt_utf8_len(c->at, kt_cursor_left(c));
         bool escaped = *c->at == '\\';
         if (n == 0 || *c->at < 0x20)
             return false;

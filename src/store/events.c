@@ -68,8 +68,10 @@ int kt_store_events(struct kt_store *st, int64_t from, int64_t to,
     bool all = from == 0 && to == 0;
     sqlite3_bind_int64(s, 1, all ? INT64_MIN : from);
     sqlite3_bind_int64(s, 2, all ? INT64_MAX : to);
-    int rc = SQLITE_ROW, stop = 0;
+    int rc = SQLITE_ROW, stop = 0, canceled = KT_OK;
     while (!stop && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+        if ((canceled = kt_store_go_on(st, err)) < 0)
+            break;
         struct kt_event e = {
             .id = (uint64_t)sqlite3_column_int64(s, 0),
             .began = sqlite3_column_int64(s, 1),
@@ -86,8 +88,8 @@ int kt_store_events(struct kt_store *st, int64_t from, int64_t to,
         stop = event(ctx, &e);
         kt_event_fini(&e);
     }
-    int result =
-        rc == SQLITE_DONE || rc == SQLITE_ROW ? KT_OK : kt_store_sql_fail(st, err, "read events");
+    int result = rc == SQLITE_DONE || rc == SQLITE_ROW ? canceled
+                                                       : kt_store_sql_fail(st, err, "read events");
     sqlite3_reset(s);
     return result;
 }

@@ -178,6 +178,8 @@ static int each_flow(struct query *q, uint32_t zone,
         struct kt_flow_base base = {0};
         struct kt_stored_flow f;
         for (uint32_t row = 0; kt_flow_chunk_next(&in, &base, &f.record); row++) {
+            if (row % 256 == 0 && (rc = kt_store_go_on(q->st, q->err)) < 0)
+                break; /* a filter may be long */
             if (gone.n && gone.bit[row / 64] >> row % 64 & 1)
                 continue;
             name_label(q, &f);
@@ -236,7 +238,8 @@ static int find_page(struct query *q)
             continue;
         }
         struct gone gone;
-        if ((rc = load_gone(q, z->id, &gone)) == KT_OK)
+        if ((rc = kt_store_go_on(q->st, q->err)) == KT_OK &&
+            (rc = load_gone(q, z->id, &gone)) == KT_OK)
             q->total += z->rows - (gone.n < z->rows ? gone.n : z->rows);
     }
     return rc;

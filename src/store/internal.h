@@ -96,6 +96,8 @@ struct kt_store {
     struct kt_point_writer points[KT_STREAM_KINDS];
     struct kt_flow_writer flows;
     struct kt_buf blob;
+    bool (*stop)(void *ctx); /* asked while reading */
+    void *stop_ctx;
 };
 
 /* The error of the last SQLite call, told as "PATH: cannot DOING: REASON". */
@@ -108,6 +110,8 @@ int kt_store_run(struct kt_store *st, sqlite3_stmt *stmt, struct kt_error *err, 
 int kt_store_write(struct kt_store *st, struct kt_error *err);
 /* Ends writing for good: the transaction is rolled back. Returns `rc`. */
 int kt_store_broken(struct kt_store *st, int rc, const struct kt_error *why);
+/* KT_ECANCELED when whoever asked wants no answer any more. */
+int kt_store_go_on(struct kt_store *st, struct kt_error *err);
 /* All that follows sees the store as it is now, until kt_store_read_end(). */
 int kt_store_read_begin(struct kt_store *st, struct kt_error *err);
 void kt_store_read_end(struct kt_store *st);

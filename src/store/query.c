@@ -64,6 +64,8 @@ static int scan(struct query *q, enum kt_stream_kind kind, point_fn *fn, struct 
     struct kt_zones zones;
     int rc = kt_zones_load(st, find, &zones, err);
     for (size_t i = 0; i < zones.n && rc == KT_OK; i++) {
+        if ((rc = kt_store_go_on(st, err)) < 0)
+            break;
         sqlite3_stmt *load = kt_store_sql(st, SQL_LOAD_POINTS, err);
         if (!load) {
             rc = KT_EIO;

@@ -176,6 +176,19 @@ void kt_store_read_end(struct kt_store *st)
         run(st, SQL_COMMIT, NULL, "read it");
 }
 
+void kt_store_stop_when(struct kt_store *st, bool (*stop)(void *ctx), void *ctx)
+{
+    st->stop = stop;
+    st->stop_ctx = ctx;
+}
+
+int kt_store_go_on(struct kt_store *st, struct kt_error *err)
+{
+    return st->stop && st->stop(st->stop_ctx)
+               ? kt_fail(err, KT_ECANCELED, 0, "%s: the query was given up", st->path)
+               : KT_OK;
+}
+
 /* ---- opening and closing ---- */
 
 static int make_temp(struct kt_store *st, struct kt_error *err)

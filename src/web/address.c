@@ -41,6 +41,13 @@ bool kt_web_listen_parse(const char *listen, struct kt_web_address *a)
     return inet_pton(AF_INET, host, &in->sin_addr) == 1;
 }
 
+/* "", ":" or ":8470" (RFC 3986, 3.2.3). */
+static bool port_or_none(const char *s)
+{
+    size_t digits = *s == ':' ? strspn(s + 1, "0123456789") : 0;
+    return !*s || (*s == ':' && digits <= 5 && !s[1 + digits]);
+}
+
 bool kt_web_host_ours(const char *host)
 {
     char name[64];
@@ -50,10 +57,12 @@ bool kt_web_host_ours(const char *host)
         return true; /* HTTP/1.0; no browser */
     bool v6 = *host == '[';
     size_t len = v6 ? strcspn(++host, "]") : strcspn(host, ":");
-    char after = host[len] && v6 ? host[len + 1] : host[len];
-    if (len == 0 || len >= sizeof name || (after && after != ':'))
+    const char *after = host + len + (v6 && host[len]);
+    if (len == 0 || len >= sizeof name || (v6 && !host[len]) || !port_or_none(after))
         return false;
     memcpy(name, host, len);
     name[len] = '\0';
-    return strcasecmp(name, "localhost") == 0 || kt_addr_parse(name, addr, &ip) == KT_OK;
+    if (!v6 && strcasecmp(name, "localhost") == 0)
+        return true;
+    return kt_addr_parse(name, addr, &ip) == KT_OK && ip == (v6 ? 6 : 4);
 }

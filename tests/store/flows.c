@@ -4,6 +4,7 @@
  */
 #include "helper.h"
 #include "store/flow_chunk.h"
+#include <limits.h>
 
 #define MANY 9500 /* more than two chunks */
 
@@ -352,6 +353,49 @@ static void chunks_of_old_files(void **state)
     kt_buf_free(&old);
 }
 
+struct patience {
+    unsigned asked, most;
+};
+
+static bool had_enough(void *ctx)
+{
+    struct patience *p = ctx;
+    return p->asked++ >= p->most;
+}
+
+/* A query that is given up ends early, with its own code, and the handle is as good as before. */
+static void given_up(void **state)
+{
+    struct kt_store *st = *state;
+    struct kt_expr *filter;
+    uint64_t total;
+    add_all(st);
+    CHECK(kt_expr_compile(&filter, "bytes >= 0", &kt_flow_env, why));
+    struct kt_flow_query q = {.filter = filter, .limit = 10};
+    struct patience p = {0, UINT_MAX};
+    struct got got = {0};
+    kt_store_stop_when(st, had_enough, &p);
+    CHECK(kt_store_flows(st, &q, &total, collect, &got, why));
+    assert_int_equal(total, MANY);
+    unsigned whole = p.asked;
+    assert_true(whole > MANY / 1000); /* often, even within a chunk */
+    for (unsigned most = 0; most < whole; most++) {
+        struct kt_error err = {0};
+        p = (struct patience){0, most};
+        got.n = 0;
+        assert_int_equal(kt_store_flows(st, &q, &total, collect, &got, &err), KT_ECANCELED);
+        assert_non_null(strstr(err.text, "given up"));
+        assert_int_equal(p.asked, most + 1);
+        assert_int_equal(got.n, 0);
+    }
+    kt_store_stop_when(st, NULL, NULL);
+    CHECK(kt_store_flows(st, &q, &total, collect, &got, why));
+    assert_int_equal(total, MANY);
+    assert_int_equal(got.n, 10);
+    free(got.record);
+    kt_expr_free(filter);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -363,6 +407,7 @@ int main(void)
                                         close_store),
         cmocka_unit_test_setup_teardown(runs_have_numbers_of_their_own, open_store, close_store),
         cmocka_unit_test_setup_teardown(wrong_questions, open_store, close_store),
+        cmocka_unit_test_setup_teardown(given_up, open_store, close_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -193,10 +193,31 @@ static void hosts(void **state)
         const char *host;
         int status;
     } cases[] = {
-        {"localhost", 200},         {"LocalHost:8470", 200}, {"127.0.0.1:1", 200},
-        {"[::1]:8470", 200},        {"192.168.1.5", 200},    {"evil.example", 403},
-        {"evil.example:8470", 403}, {"localhost.evil", 403}, {"127.0.0.1.evil.example", 403},
+        {"localhost", 200},
+        {"LocalHost:8470", 200},
+        {"127.0.0.1:1", 200},
+        {"[::1]:8470", 200},
+        {"192.168.1.5", 200},
+        {"evil.example", 403},
+        {"evil.example:8470", 403},
+        {"localhost.evil", 403},
+        {"127.0.0.1.evil.example", 403},
         {"[::1].evil", 403},
+        {"localhost:99@evil", 403},
+        {"localhost:99@localhost", 403},
+        {"evil@localhost", 403},
+        {"localhost:8470/", 403},
+        {"localhost:847000", 403},
+        {"localhost:", 200},
+        {"[localhost]", 403},
+        {"[127.0.0.1]", 403},
+        {"::1", 403},
+        {"[::1", 403},
+        {"localhost:+1", 403},
+        {":8470", 403},
+        {"[]", 403},
+        {"localhost localhost", 403},
+        {"127.0.0.1:99:99", 403},
     };
     for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
         char text[256];
