@@ -109,7 +109,7 @@ int kt_change_take(struct kt_detect *d, struct kt_change *c, const struct kt_inc
     int rc = KT_OK;
     for (int r = 0; r < KT_LAG && rc == KT_OK; r++) {
         const struct kt_acts *acts = &d->activity.ring[r];
-        if (!acts->used || acts->start < in->began)
+        if (!acts->used || acts->start < in->began || (in->last && acts->start >= in->last))
             continue;
         intervals++;
         rc = add_acts(d, c, in, acts);
@@ -257,10 +257,15 @@ int kt_causes_of(const struct kt_change *c, struct kt_causes *out)
     }
     if (sums)
         qsort(row, sums, sizeof(*row), by_share);
-    unsigned of[KT_CAUSE_KINDS] = {0};
-    for (size_t i = 0; i < sums && out->n < KT_CAUSES; i++)
-        if (row[i].share >= 0.05 && of[row[i].kind]++ < 4)
+    unsigned of[KT_CAUSE_KINDS] = {0}, last[KT_CAUSE_KINDS] = {0};
+    for (size_t i = 0; i < sums && row[i].share >= 0.05; i++) {
+        enum kt_cause_kind kind = row[i].kind;
+        if (of[kind]++ < KT_CAUSES_OF) {
+            last[kind] = out->n;
             out->cause[out->n++] = row[i];
+        } else
+            out->cause[last[kind]].more++;
+    }
     free(row);
     return KT_OK;
 }

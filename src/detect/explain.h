@@ -39,9 +39,11 @@ struct kt_cause {
     uint64_t hash;
     struct kt_part sum; /* talk: one that has the property */
     double share;
+    unsigned more; /* of this kind, that account for enough but are left out behind this one */
 };
 
-#define KT_CAUSES 12
+#define KT_CAUSES_OF 6 /* listed of a kind */
+#define KT_CAUSES (KT_CAUSES_OF * KT_CAUSE_KINDS)
 struct kt_causes {
     struct kt_cause cause[KT_CAUSES]; /* by falling share */
     unsigned n;

@@ -129,7 +129,9 @@ static const char *kind_of(const struct kt_incident *in)
 
 static int tell(struct kt_detect *d, struct kt_incident *in, int64_t ended)
 {
-    bool fresh = d->iv && ended == 0;
+    /* Once it has ceased, what came since says nothing of it. */
+    bool news = in->told_at == UINT64_MAX;
+    bool fresh = d->iv && ended == 0 && (news || in->last > in->explained);
     int rc = kt_explain(d, in, fresh);
     if (rc != KT_OK)
         return rc;

@@ -188,6 +188,7 @@ struct kt_incident {
     bool open, accepted; /* accepted: so long on that it is the new normal */
     uint64_t noticed_at, raised_at, told_at;
     int64_t began, noticed, last;
+    int64_t explained;    /* `last` when its causes were looked for */
     double confidence[4]; /* by detector family */
     double severity;
     unsigned by;
@@ -199,6 +200,7 @@ struct kt_incident {
     unsigned servers;
     char title[160];
     char target[64]; /* scan: what was probed */
+    bool pinged;
     char *causes, *filter, *stream_text;
 };
 
@@ -211,8 +213,8 @@ struct kt_incident *kt_fuse_recent(struct kt_detect *d, enum kt_class class, uns
 
 /* ---- explain.c ------------------------------------------------------------------------------- */
 
-/* Fills title, causes, filter and streams of an incident; causes from the recent activity, if
- * `fresh` (or never done). */
+/* Fills title, causes, filter and streams of an incident; all but the streams anew from the recent
+ * activity if `fresh` (or never done). */
 int kt_explain(struct kt_detect *d, struct kt_incident *in, bool fresh);
 /* The share of the rise of a measure since `began` that conversations of a client (or, `server`,
  * with a server) account for. */

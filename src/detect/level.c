@@ -2,7 +2,7 @@
  *
  * Rates: surges and drops. Traffic comes in bursts with heavy tails, so neither a mean nor a
  * deviation says what is unusual. What is compared instead is the level a stream *holds*: what 4 of
- * the last 5 intervals (or 8 of 15) reached, with the highest level it held in the past.
+ * the last 5 intervals (or 8 of 15, or 13 of 15) reached, with the highest it held so in the past.
  */
 #include "internal.h"
 
@@ -15,6 +15,7 @@
 
 #define MATTERS 1.5 /* a rise in means of the total */
 #define SINGLE 2.5  /* … when a single flow makes it */
+#define LASTING 3.0 /* … when what is unusual is only that it lasts */
 #define FELT 1.6    /* the total over its own record, for a part of it to be told */
 
 /* The least that matters, per second. */
@@ -30,7 +31,7 @@ struct level {
     float pending[KT_LAG];
     double sum;                             /* decayed, of the accepted past */
     float rank5[5], rank10[10], rank15[15]; /* the newest so many values in order */
-    struct kt_record high5, high15, low10;
+    struct kt_record high5, high15, long15, low10;
     bool on;
     float threshold; /* while on: what was exceeded */
     float before, peak;
@@ -72,6 +73,7 @@ static struct level *level_of(struct kt_detect *d, struct levels *l, uint32_t st
         for (int m = 0; l->of[stream] && m < MEASURES; m++) {
             kt_record_init(&l->of[stream][m].high5, d, false);
             kt_record_init(&l->of[stream][m].high15, d, false);
+            kt_record_init(&l->of[stream][m].long15, d, false);
             kt_record_init(&l->of[stream][m].low10, d, true);
         }
     }
@@ -99,7 +101,7 @@ static float margin(const struct kt_detect *d, bool total)
 }
 
 struct window {
-    float held5, held15, low10;
+    float held5, held15, long15, low10;
 };
 
 static struct window take(struct kt_detect *d, struct level *l, int64_t value)
@@ -113,26 +115,34 @@ static struct window take(struct kt_detect *d, struct level *l, int64_t value)
     if (d->accepting)
         l->sum = l->sum * exp(-1.0 / KT_MEMORY) + *slot;
     *slot = x;
-    return (struct window){l->rank5[1], l->rank15[7], l->rank10[7]};
+    return (struct window){l->rank5[1], l->rank15[7], l->rank15[2], l->rank10[7]};
 }
 
 static void remember(struct kt_detect *d, struct level *l, const struct window *w)
 {
     kt_record_push(&l->high5, d, w->held5, false);
     kt_record_push(&l->high15, d, w->held15, false);
+    kt_record_push(&l->long15, d, w->long15, false);
     kt_record_push(&l->low10, d, d->now < 20 ? INFINITY : w->low10, true);
 }
 
 /* How far the level lies over what would be unusual; 1 is enough. *threshold in units of values. */
-static double excess(const struct kt_detect *d, const struct level *l, const struct window *w,
-                     int m, bool total, float *threshold)
+static double excess(const struct kt_detect *d, const struct levels *ls, const struct level *l,
+                     const struct window *w, int m, bool total, float *threshold)
 {
     float floor = (float)(least[m] * (double)d->length / KT_SECOND);
-    float t5 = fmaxf(margin(d, total) * kt_record_best(&l->high5, d, false), floor);
-    float t15 = fmaxf(margin(d, total) * kt_record_best(&l->high15, d, false), floor);
-    double e5 = w->held5 / t5, e15 = w->held15 / t15;
-    *threshold = e5 >= e15 ? t5 : t15;
-    return e5 >= e15 ? e5 : e15;
+    const float level[] = {w->held5, w->held15, w->long15};
+    const struct kt_record *record[] = {&l->high5, &l->high15, &l->long15};
+    bool lasting = w->long15 - mean(d, l) >= LASTING * ls->total_mean[m];
+    double best = -1;
+    for (int i = 0; i < (lasting ? 3 : 2); i++) {
+        float t = fmaxf(margin(d, total) * kt_record_best(record[i], d, false), floor);
+        if (level[i] / t <= best)
+            continue;
+        best = level[i] / t;
+        *threshold = t;
+    }
+    return best;
 }
 
 static int64_t start_of(const struct kt_detect *d, unsigned back)
@@ -183,8 +193,8 @@ static bool everyday(struct kt_detect *d, const struct levels *ls, const struct 
 static int surge(struct kt_detect *d, struct levels *ls, struct level *l, const struct window *w,
                  int m, const struct kt_stream *st, uint32_t stream)
 {
-    float threshold;
-    double e = excess(d, l, w, m, st->kind == KT_STREAM_TOTAL, &threshold);
+    float threshold = 0;
+    double e = excess(d, ls, l, w, m, st->kind == KT_STREAM_TOTAL, &threshold);
     float x = l->recent[d->now % RECENT];
     if (!l->on) {
         if (!unusual(d, ls, l, w, m, st, e))

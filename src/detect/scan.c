@@ -16,6 +16,7 @@
 #define SCANNERS 16 /* scans at the same time */
 #define ENOUGH 16   /* failed targets */
 #define SHAPED 12   /* … of one server, or of one port */
+#define SEVERAL 4   /* … or TARGETS, so many a server */
 #define FORGET (60 * KT_SECOND)
 
 struct target {
@@ -82,6 +83,20 @@ static int find(const struct client *c, struct target t)
     return -1;
 }
 
+static int servers_of(const struct client *c)
+{
+    int servers = 0;
+    for (int i = 0; i < c->n; i++) {
+        int k = 0;
+        while (c->failed[k].server != c->failed[i].server)
+            k++;
+        servers += k == i; /* its first one */
+    }
+    return servers;
+}
+
+/* A line, or several ports on each of some servers: peers of a peer-to-peer client have one each.
+ */
 static bool shaped(const struct client *c)
 {
     for (int i = 0; i + SHAPED <= c->n; i++) {
@@ -93,7 +108,7 @@ static bool shaped(const struct client *c)
         if (ports >= SHAPED || servers >= SHAPED)
             return true;
     }
-    return false;
+    return c->n == TARGETS && servers_of(c) <= TARGETS / SEVERAL;
 }
 
 static void sketch(struct scanner *s, struct target t)

@@ -103,7 +103,12 @@ static void scan_target(struct kt_incident *in, const struct kt_causes *c)
     if (server)
         snprintf(in->target, sizeof(in->target), "ports of %s",
                  addr_text(&server->sum.talk->key, true, text));
-    else if (port)
+    else if (port && !port->sum.talk->key.port) { /* a protocol without ports */
+        uint8_t proto = port->sum.talk->key.proto;
+        in->pinged = proto == KT_PROTO_ICMP || proto == KT_PROTO_ICMPV6;
+        snprintf(in->target, sizeof(in->target), "addresses%s%s", in->pinged ? "" : " by ",
+                 in->pinged ? "" : kt_proto_text(proto, text));
+    } else if (port)
         snprintf(in->target, sizeof(in->target), "addresses on port %u", port->sum.talk->key.port);
     else
         snprintf(in->target, sizeof(in->target), "ports of %u addresses", c->active[KT_BY_SERVER]);
@@ -112,8 +117,8 @@ static void scan_target(struct kt_incident *in, const struct kt_causes *c)
 static void scan_title(const struct kt_incident *in, struct kt_buf *b)
 {
     char text[KT_ADDR_TEXT];
-    kt_buf_printf(b, "%s probed %u %s", kt_addr_text(in->best.addr, in->best.ip, text),
-                  in->best.count, in->target);
+    kt_buf_printf(b, "%s %s %u %s", kt_addr_text(in->best.addr, in->best.ip, text),
+                  in->pinged ? "pinged" : "probed", in->best.count, in->target);
 }
 
 static void outage_title(struct kt_detect *d, const struct kt_incident *in, struct kt_buf *b)
@@ -257,6 +262,8 @@ static void causes_text(struct kt_detect *d, const struct kt_incident *in,
         kt_json_f64(&j, round(cause->share * 1000) / 1000);
         kt_json_key(&j, "unit");
         kt_json_str(&j, unit);
+        kt_json_key(&j, "more");
+        kt_json_u64(&j, cause->more);
         kt_json_close(&j, '}');
         kt_buf_free(&name);
     }
@@ -328,11 +335,19 @@ static void title_of(struct kt_detect *d, struct kt_incident *in, const struct k
 
 int kt_explain(struct kt_detect *d, struct kt_incident *in, bool fresh)
 {
+    if (d->iv) {
+        struct kt_buf streams = {0};
+        streams_text(d, in, &streams);
+        int rc = keep(&in->stream_text, &streams);
+        if (rc != KT_OK)
+            return rc;
+    }
     if (!fresh && in->causes) {
         if (counts(in))
             title_of(d, in, NULL, NULL);
         return KT_OK;
     }
+    in->explained = in->last;
     struct kt_change change;
     struct kt_causes causes;
     int rc = kt_change_take(d, &change, in);
@@ -345,12 +360,11 @@ int kt_explain(struct kt_detect *d, struct kt_incident *in, bool fresh)
     if (in->class == KT_C_SCAN)
         scan_target(in, &causes);
     title_of(d, in, &change, &causes);
-    struct kt_buf text = {0}, filter = {0}, streams = {0};
+    struct kt_buf text = {0}, filter = {0};
     causes_text(d, in, &causes, &text);
     filter_text(d, in, &causes, &filter);
-    streams_text(d, in, &streams);
     kt_change_fini(&change);
     rc = keep(&in->causes, &text);
-    int rc2 = keep(&in->filter, &filter), rc3 = keep(&in->stream_text, &streams);
-    return rc != KT_OK ? rc : rc2 != KT_OK ? rc2 : rc3;
+    int rc2 = keep(&in->filter, &filter);
+    return rc != KT_OK ? rc : rc2;
 }

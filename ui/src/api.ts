@@ -26,7 +26,7 @@ export interface Field { name: string; type: string; means: string; sorts: boole
 export interface Fields { fields: Field[] }
 export interface RuleLine { accept: number; confidence: number; port_only: boolean; text: string; file: string; line: number }
 export interface Rules { rules: { id: string; name: string; category: string; lines: RuleLine[] }[] }
-export interface Cause { kind: string; name: string; before: number; after: number; share: number; unit?: string }
+export interface Cause { kind: string; name: string; before: number; after: number; share: number; unit?: string; more?: number }
 export interface Event {
   id: string; kind: string; title: string; began: string; noticed: string; ended: string | null; confidence: number;
   severity: number; causes: Cause[]; filter: string; streams: { kind: string; name: string }[];

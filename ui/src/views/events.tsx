@@ -99,7 +99,8 @@ function Causes({ causes, from, to }: { causes: Cause[]; from: bigint; to: bigin
             return (
               <tr key={c.kind + c.name}>
                 <th scope="row"><span class="muted">{KINDS[c.kind] ?? c.kind}</span>{' '}
-                  {filter ? <a href={href('flows', { from: String(from), to: String(to), filter })}>{c.name}</a> : c.name}</th>
+                  {filter ? <a href={href('flows', { from: String(from), to: String(to), filter })}>{c.name}</a> : c.name}
+                  {c.more ? <span class="muted"> and {c.more} more</span> : null}</th>
                 <td class="num">{amount(c.before, c.unit)}</td>
                 <td class="num">{amount(c.after, c.unit)}</td>
                 <td><span class="share"><Bar share={c.share} /><span class="num">{percent(c.share)}</span></span></td>
