@@ -5,7 +5,7 @@
  * port give the candidates, and only what is left of a rule runs as bytecode, on the survivors.
  *
  *     struct kt_rules *rules;
- *     if (kt_rules_load(&rules, "rules/protocols", &err) < 0) …
+ *     if (kt_rules_load_builtin(&rules, &err) < 0) …
  *     struct kt_verdict v;
  *     kt_ident_match(rules, &seen, &v);
  *     puts(kt_rules_label(rules, v.label)->name);
@@ -74,10 +74,16 @@ struct kt_verdict {
 
 struct kt_rules;
 
-/* Loads every *.rule file of a folder (or one file). The error names file, line and reason. */
-KT_MUST_USE int kt_rules_load(struct kt_rules **rules, const char *path, struct kt_error *err);
+/* Loads n paths in their order, each a file or a folder whose *.rule files are read by name. The
+ * error names file, line and reason; a path without a rule is one. */
+KT_MUST_USE int kt_rules_load(struct kt_rules **rules, const char *const *paths, unsigned n,
+                              struct kt_error *err);
 /* The rules that are built into the program (embedded at build time from rules/protocols). */
 KT_MUST_USE int kt_rules_load_builtin(struct kt_rules **rules, struct kt_error *err);
+/* Both: own blocks replace the built-in ones of their identifier, also when they are switched off,
+ * and are tried first among those of one priority. */
+KT_MUST_USE int kt_rules_load_beside(struct kt_rules **rules, const char *const *paths, unsigned n,
+                                     struct kt_error *err);
 /* Rules from memory; `name` stands for the file in messages. */
 KT_MUST_USE int kt_rules_load_text(struct kt_rules **rules, const char *name, const char *text,
                                    size_t len, struct kt_error *err);
@@ -111,8 +117,8 @@ struct kt_rule_line {
 bool kt_rules_line(const struct kt_rules *rules, unsigned label, unsigned i,
                    struct kt_rule_line *line);
 
-/* Matches every example: line of the rules. The error names the first that comes out otherwise.
- * For tests of rules; loading does not do it. */
+/* Matches every example: line of the rules (of own ones beside the built-in, only theirs). The
+ * error names the first that comes out otherwise. Loading does not do it. */
 KT_MUST_USE int kt_rules_check(const struct kt_rules *rules, struct kt_error *err);
 
 /* ---- what one flow says of another ---- */

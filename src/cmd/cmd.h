@@ -18,12 +18,20 @@ int kt_cmd_count(int argc, char **argv);
  * errno `e` before. Returns the exit code: `code`, or that of the failure when it was 0. */
 int kt_cmd_said(int e, int code);
 
-/* options.c: "--name value", "--name=value" and flags, from one table. */
-enum kt_option_type { KT_OPTION_FLAG, KT_OPTION_TEXT, KT_OPTION_NUMBER };
+/* options.c: "--name value", "--name=value" and flags, from one table. What has a value may stand
+ * once, but for a list. */
+enum kt_option_type { KT_OPTION_FLAG, KT_OPTION_TEXT, KT_OPTION_LIST, KT_OPTION_NUMBER };
+struct kt_option_list {
+    const char *text[64];
+    unsigned n;
+};
+struct kt_option_number {
+    uint64_t value, min, max;
+};
 struct kt_option {
     const char *name; /* without the dashes; NULL ends the table */
     enum kt_option_type type;
-    void *value; /* bool *, const char **, uint64_t * */
+    void *value; /* bool *, const char **, struct kt_option_list *, struct kt_option_number * */
     const char *argument, *doc;
 };
 /* Moves what is no option to the front of argv[1 …] and returns how many there are, or a negative

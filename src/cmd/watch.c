@@ -235,11 +235,21 @@ static int begin_run(struct kt_watch *w, struct kt_error *err)
     return rc;
 }
 
+/* Own rules are new to us, so their examples are run; those that are built in were tested. */
+static int load_rules(struct kt_watch *w, struct kt_error *err)
+{
+    const struct kt_option_list *own = &w->rule_paths;
+    if (own->n == 0)
+        return kt_rules_load_builtin(&w->rules, err);
+    int rc = (w->only_own_rules ? kt_rules_load : kt_rules_load_beside)(&w->rules, own->text,
+                                                                        own->n, err);
+    return rc == KT_OK ? kt_rules_check(w->rules, err) : rc;
+}
+
 static int start(struct kt_watch *w)
 {
     struct kt_error *err = &w->fault;
-    int rc = w->rules_path ? kt_rules_load(&w->rules, w->rules_path, err)
-                           : kt_rules_load_builtin(&w->rules, err);
+    int rc = load_rules(w, err);
     if (rc == KT_OK && kt_rules_announce(w->rules))
         rc = kt_expect_new(&w->expect, w->rules, err);
     if (rc == KT_OK)
@@ -322,9 +332,12 @@ static int run(struct kt_watch *w)
     return code;
 }
 
+#define DAY 86400 /* seconds */
+
 int kt_cmd_watch(int argc, char **argv)
 {
-    uint64_t workers = 1, seconds = 1, active = UINT64_MAX;
+    struct kt_option_number workers = {1, 1, KT_WORKERS_MAX}, seconds = {1, 1, DAY},
+                            active = {UINT64_MAX, 0, DAY};
     struct kt_watch w = {.listen = "127.0.0.1:8470"};
     const struct kt_option options[] = {
         {"store", KT_OPTION_TEXT, &w.store_path, "FILE", "keep everything in this file"},
@@ -334,17 +347,17 @@ int kt_cmd_watch(int argc, char **argv)
         {"filter", KT_OPTION_TEXT, &w.pipeline.filter, "BPF", "which packets (pcap-filter(7))"},
         {"active-timeout", KT_OPTION_NUMBER, &active, "SECONDS",
          "records of flows that go on, so often (300, live 10; 0: none)"},
-        {"rules", KT_OPTION_TEXT, &w.rules_path, "PATH", "protocol rules instead of the built-in"},
+        {"rules", KT_OPTION_LIST, &w.rule_paths, "PATH",
+         "own protocol rules beside the built-in: a file or folder; may repeat"},
+        {"no-builtin-rules", KT_OPTION_FLAG, &w.only_own_rules, NULL, "only those of --rules"},
         {"once", KT_OPTION_FLAG, &w.once, NULL, "end after the summary; no page"},
         {"json", KT_OPTION_FLAG, &w.json, NULL, "one JSON object a line, each with a type"},
         {0}};
     struct kt_error err = {0};
     int n = kt_options_parse(options, argc, argv, &err);
-    if (n > 0 && (workers < 1 || workers > KT_WORKERS_MAX || seconds < 1 || seconds > 86400))
-        n = kt_fail(&err, KT_EINVAL, 0, "--workers goes from 1 to %d, --interval from 1 to 86400",
-                    KT_WORKERS_MAX);
-    if (n > 0 && active > 86400 && active != UINT64_MAX)
-        n = kt_fail(&err, KT_EINVAL, 0, "--active-timeout goes from 0 to 86400");
+    if (n > 0 && w.only_own_rules && w.rule_paths.n == 0)
+        n = kt_fail(&err, KT_EINVAL, 0,
+                    "--no-builtin-rules needs --rules PATH: else there are none");
     if (n <= 0) {
         if (err.code)
             fprintf(stderr, "kotare watch: %s\n", err.text);
@@ -359,11 +372,11 @@ int kt_cmd_watch(int argc, char **argv)
     w.pipeline.inputs = (const char *const *)(argv + 1);
     w.pipeline.input_count = (unsigned)n;
     w.live = kt_source_is_live(w.pipeline.registry, argv[1]);
-    w.pipeline.workers = (unsigned)workers;
-    if (active == UINT64_MAX)
-        active = w.live ? 10 : 300;
-    w.active = (int64_t)active * KT_SECOND;
-    w.pipeline.interval = (int64_t)seconds * KT_SECOND;
+    w.pipeline.workers = (unsigned)workers.value;
+    if (active.value == UINT64_MAX)
+        active.value = w.live ? 10 : 300;
+    w.active = (int64_t)active.value * KT_SECOND;
+    w.pipeline.interval = (int64_t)seconds.value * KT_SECOND;
     w.pipeline.stop = &stop;
     w.quiet = w.json || !isatty(STDERR_FILENO);
     signal(SIGPIPE, SIG_IGN);

@@ -15,7 +15,9 @@
 struct kt_watch {
     /* what was asked for */
     struct kt_pipeline_options pipeline;
-    const char *store_path, *listen, *rules_path;
+    const char *store_path, *listen;
+    struct kt_option_list rule_paths;
+    bool only_own_rules;
     bool once, json, quiet;
     int64_t active; /* between records of a flow that goes on; 0: none */
     /* the rooms */

@@ -260,6 +260,8 @@ static int line(struct kt_rules *s, const struct rule *r, const struct rule_line
         return rule_fail(err, r, l->line, "there is no reader '%.40s'", by + 4);
     if (!told)
         return rule_fail(err, r, l->line, "there is no protocol '%.*s'", (int)len, l->value);
+    if (r->builtin && !told->builtin && !told->announced.n)
+        return KT_OK; /* somebody's own rule in the place of ours, who wants nothing announced */
     if (told->enabled && !told->announced.n)
         return rule_fail(err, r, l->line, "'%s' has no 'announced:' line", told->id);
     const struct rule *before = s->announcer[n];

@@ -77,7 +77,7 @@ static int fields(struct kt_error *err, struct rule *r)
         if (rc < 0)
             return rc;
     }
-    if (r->shared)
+    if (r->shared || !r->enabled)
         return KT_OK;
     const char *missing = !r->name             ? "name"
                           : !r->category       ? "category"
@@ -142,11 +142,31 @@ static int labels(struct kt_rules *s, struct kt_error *err)
     return KT_OK;
 }
 
+/* A block of one's own takes the place of all built-in ones of its identifier. */
+static int replace(const struct rule *own, struct kt_error *err)
+{
+    bool found = false, says_more = false;
+    for (struct rule *r = own->next; r; r = r->next) {
+        if (!r->builtin || r->shared || strcmp(r->id, own->id))
+            continue;
+        r->enabled = false;
+        found = true;
+    }
+    for (unsigned i = 0; i < own->n_lines; i++)
+        says_more |= strcmp(own->lines[i].key, "enabled") && strcmp(own->lines[i].key, "note");
+    if (!found && !own->enabled && !says_more)
+        return rule_fail(err, own, own->line, "there is no built-in protocol '%s' to switch off",
+                         own->id);
+    return KT_OK;
+}
+
 int rule_finish(struct kt_rules *s, struct kt_error *err)
 {
     int rc = KT_OK;
     for (struct rule *r = s->rules; r && rc == KT_OK; r = r->next)
         rc = fields(err, r);
+    for (const struct rule *r = s->rules; r && !r->builtin && rc == KT_OK; r = r->next)
+        rc = r->shared ? KT_OK : replace(r, err);
     if (rc == KT_OK)
         rc = rule_compile(s, err);
     if (rc == KT_OK)

@@ -145,6 +145,12 @@ static void shape(struct compiler *c, struct rule *owner, struct rule_shape *s)
     c->rule = before;
 }
 
+/* Built-in rules mean their own shared blocks, whatever others add. */
+static bool is_shared_for(const struct rule *shared, const struct rule *r)
+{
+    return shared->shared && (shared->builtin || !r->builtin);
+}
+
 /* A shape of this block, or of a shared one ("shared.x" says so). */
 static const struct kt_expr *shape_named(void *ctx, const char *name, size_t len)
 {
@@ -161,7 +167,7 @@ static const struct kt_expr *shape_named(void *ctx, const char *name, size_t len
         s = find(owner, name, len);
     }
     for (struct rule *r = c->rules->rules; !s && r; r = r->next) {
-        if (r->shared && (s = find(r, name, len)))
+        if (is_shared_for(r, c->rule) && (s = find(r, name, len)))
             owner = r;
     }
     if (s && s->state == SHAPE_BUSY)
@@ -319,9 +325,9 @@ static int pair(struct compiler *c, const char *text, const struct column *col,
     struct rule *shared = c->rules->rules;
     struct column extra = *col;
     word(&text, name, sizeof name);
-    while (shared && !(shared->shared && !strcmp(shared->id, name)))
+    while (shared && !(is_shared_for(shared, c->rule) && !strcmp(shared->id, name)))
         shared = shared->next;
-    if (!shared || !c->rule || shared == c->rule)
+    if (!shared || shared == c->rule)
         return failed(
             c, rule_fail(c->err, c->rule, col->line->line, "there is no block 'shared: %s'", name));
     if (++c->depth > MAX_DEPTH)
@@ -431,7 +437,7 @@ int rule_compile(struct kt_rules *rules, struct kt_error *err)
         lines(&c, r, "announced", &r->announced);
         if (!c.failed)
             usual_ports(&c, r);
-        if (!c.failed && !r->shared && !r->accepts.n && !r->announced.n)
+        if (!c.failed && !r->shared && r->enabled && !r->accepts.n && !r->announced.n)
             failed(&c, rule_fail(err, r, r->line, "'%s' has no accept line", r->id));
     }
     return c.failed;

@@ -105,7 +105,9 @@ static bool as_expected(const struct kt_rules *s, const char *expect, unsigned l
 
 int kt_rules_check(const struct kt_rules *s, struct kt_error *err)
 {
-    for (const struct rule *r = s->rules; r; r = r->next) {
+    /* Own blocks stand first: what is built in was checked when it was built. */
+    bool beside = s->rules && !s->rules->builtin;
+    for (const struct rule *r = s->rules; r && !(beside && r->builtin); r = r->next) {
         for (unsigned i = 0; i < r->n_lines && r->enabled; i++) {
             const struct rule_line *l = &r->lines[i];
             struct example e;

@@ -49,6 +49,7 @@ struct rule {
     struct rule *next;
     const char *file, *id, *name, *category;
     bool shared, enabled, tcp, udp;
+    bool builtin;
     int priority, confidence; /* confidence 0: computed */
     unsigned line, order, label;
     struct rule_shape *shapes;
@@ -132,7 +133,8 @@ void rule_load(const void *object, unsigned field, struct kt_expr_value *v);
 bool rule_column_holds(const struct column *c, const struct kt_seen *seen);
 bool rule_refused(const struct rule *r, const struct kt_seen *seen);
 
-/* text.c: a file's text to blocks, appended to the rules. */
+/* text.c: a file's text to blocks, appended to the rules; own ones before those that are built in.
+ */
 int rule_parse(struct kt_rules *r, const char *file, const char *text, size_t len,
                struct kt_error *err);
 int rule_fail(struct kt_error *err, const struct rule *r, unsigned line, const char *format, ...)

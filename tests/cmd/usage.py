@@ -48,10 +48,18 @@ def test_wrong_usage():
             (("watch", "x", "--workers", "two"), '--workers: "two" is not a number'),
             (("watch", "x", "--workers", "-1"), '--workers: "-1" is not a number'),
             (("watch", "x", "--workers", "99999999999999999999"), "is not a number"),
-            (("watch", "x", "--workers", "0"), "--workers goes from 1 to 64"),
-            (("watch", "x", "--workers", "65"), "--workers goes from 1 to 64"),
-            (("watch", "x", "--interval", "0"), "--interval from 1 to 86400"),
-            (("watch", "x", "--interval", "86401"), "--interval from 1 to 86400"),
+            (("watch", "x", "--workers", "0"), '--workers: "0" is not a number from 1 to 64'),
+            (("watch", "x", "--workers", "65"), '--workers: "65" is not a number from 1 to 64'),
+            (("watch", "x", "--interval", "0"), '--interval: "0" is not a number from 1 to 86400'),
+            (("watch", "x", "--interval", "86401"), '--interval: "86401" is not a number from 1 to 86400'),
+            (("watch", "x", "--active-timeout", "86401"), '--active-timeout: "86401" is not a number from 0 to 86400'),
+            (("watch", "x", "--store="), "--store needs a value: FILE"),
+            (("watch", "x", "--store", ""), "--store needs a value: FILE"),
+            (("watch", "x", "--store=a", "--store=b"), "--store stands twice"),
+            (("watch", "x", "--workers=1", "--once", "--workers", "1"), "--workers stands twice"),
+            (("count", "x", "--filter=ip", "--filter=ip"), "--filter stands twice"),
+            (("watch", "x", "--no-builtin-rules"), "--no-builtin-rules needs --rules PATH"),
+            (("watch", "x", *["--rules=x"] * 65), "--rules can be given 64 times at most"),
             (("watch", "x", "--on"), "--on is no option here"),
             (("count", "x", "--workers", "1"), "--workers is no option here")]:
         code, out, err = kotare(*words)
@@ -68,6 +76,61 @@ def test_options_anywhere(folder):
     for words in [("--once", "--json", "--interval", "2", a, b), (a, "--interval=2", b, "--json", "--once"),
                   ("--json", a, "--once", b, "--interval=2", "--workers=1")]:
         assert whole.run(KOTARE, "watch", *words).stdout == want, words
+
+
+RULE = """protocol: {id}
+name: Own {id}
+transport: tcp udp
+category: test
+priority: {priority}
+shape anything: len > 0
+accept: either anything
+example: tcp 40000 > 1; up "x"; down silent
+"""
+
+
+def test_own_rules(folder):
+    """Beside the built-in rules, in their place, and without them; from files and folders."""
+    def rules_of(*words):
+        done = whole.run(KOTARE, "watch", SAMPLE, "--once", "--json", *words)
+        assert done.returncode == 0 and not done.stderr, done.stderr
+        return {f["rule"] for f in whole.of_type(whole.lines(done.stdout), "flow")}
+
+    def write(path, text):
+        with open(f"{folder}/{path}", "w", encoding="utf-8") as f:
+            f.write(text)
+        return f"{folder}/{path}"
+    last = write("last.rule", RULE.format(id="rest", priority=1000))
+    off = write("off.rule", "protocol: ssh\nenabled: no\n")
+    os.mkdir(f"{folder}/more")
+    write("more/first.rule", RULE.format(id="first", priority=0))
+    plain = rules_of()
+    assert "ssh" in plain and "rest" not in plain
+    assert rules_of("--rules", last) == plain
+    assert rules_of("--rules", last, "--rules", off) == plain - {"ssh"} | {"rest"}
+    none = {"no-payload", "icmp", "not-ip"}
+    assert rules_of("--rules", f"{folder}/more") - none == {"first", "ftp-data", "rtp", "tftp"}  # these were announced
+    assert rules_of("--rules", last, "--no-builtin-rules") - none == {"rest"}
+
+
+def test_own_rules_with_mistakes(folder):
+    """File, line and reason, also of an example that comes out otherwise; nothing is read."""
+    rule = f"{folder}/my.rule"
+    for text, said, code in [
+            (RULE.format(id="a", priority=2000), ":5: priority is a number from 0 to 1000, not '2000'", 2),
+            (RULE.format(id="a", priority=10) + 'example: 1 > 2; up "y"; = ssh\n',
+             ":9: the example is taken for 'a', not 'ssh'", 2),
+            ("protocol: shh\nenabled: no\n", ":1: there is no built-in protocol 'shh' to switch off", 2),
+            ("", ": there is no rule in it", 2), ("# one day\n", ": there is no rule in it", 2),
+            (None, ": cannot open: No such file or directory", 3)]:
+        if text is None:
+            os.unlink(rule)
+        else:
+            with open(rule, "w", encoding="utf-8") as f:
+                f.write(text)
+        assert kotare("watch", SAMPLE, "--once", "--rules", rule) == (code, "", f"kotare: {rule}{said}\n"), text
+    assert kotare("watch", SAMPLE, "--once", "--rules", folder) == (
+        2, "", f"kotare: {folder}: there is no *.rule file in this folder\n")
 
 
 def counted(*inputs):

@@ -70,6 +70,8 @@ def files(folder):
             "link.pcap": head[:20] + b"\x99\0\0\0", "whole.pcap": head + 3 * packet,
             "cut.pcap": head + 2 * packet + packet[:40],
             "cut.pcap.zst": SAMPLE.read_bytes()[:300000],
+            "my.rule": b"protocol: a\nname: A\ntransport: tcp\ncategory: test\npriority: 10\nshape x: text \"x\"\n"
+                       b"accept: either x\nexample: 40000 > 7; up \"y\"; down silent\n",
             "huge.pcap": head + b"aaaabbbb" + b"\xff\xff\xff\x7f" * 2}.items():
         (folder / name).write_bytes(data)
     run(folder, "watch", "whole.pcap", "--once", "--store", "newer.kt")

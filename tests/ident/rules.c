@@ -42,7 +42,8 @@ static void folder(void **state)
     struct kt_rules *rules;
     struct kt_error err = {0};
     (void)state;
-    if (kt_rules_load(&rules, KT_SOURCE_ROOT "/rules/protocols", &err) < 0)
+    const char *path = KT_SOURCE_ROOT "/rules/protocols";
+    if (kt_rules_load(&rules, &path, 1, &err) < 0)
         fail_msg("%s", err.text);
     check(rules);
 }
