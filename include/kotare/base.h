@@ -253,6 +253,24 @@ static inline uint64_t kt_mix64(uint64_t a, uint64_t b)
 
 uint64_t kt_hash(const void *data, size_t len, uint64_t seed);
 
+/* ---- growing arrays ----------------------------------------------------------------------- */
+
+void *kt_array_grow(void *array, size_t n, size_t *cap, size_t size);
+
+/* A malloc()ed array, NULL at first, with room for n elements of `size` bytes: itself, or a copy of
+ * at least twice its length in its place. *cap says how many it has room for. NULL: no memory; the
+ * array is as it was.
+ *
+ *     struct thing *more = kt_array_room(t->thing, t->n + 1, &t->cap, sizeof *more);
+ *     if (!more)
+ *         return KT_ENOMEM;
+ *     t->thing = more;
+ */
+static inline void *kt_array_room(void *array, size_t n, size_t *cap, size_t size)
+{
+    return KT_LIKELY(n <= *cap && array) ? array : kt_array_grow(array, n, cap, size);
+}
+
 /* ---- arena -------------------------------------------------------------------------------- */
 
 /* Memory that is handed out in order and freed all at once. Zero-initialise. */

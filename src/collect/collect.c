@@ -85,19 +85,6 @@ const struct kt_app_total *kt_collect_totals(const struct kt_collect *c)
     return c->totals;
 }
 
-static bool reserve(void **array, size_t n, size_t *cap, size_t size)
-{
-    if (n <= *cap)
-        return true;
-    size_t want = n + n / 2 + 64;
-    void *bigger = realloc(*array, want * size);
-    if (!bigger)
-        return false;
-    *array = bigger;
-    *cap = want;
-    return true;
-}
-
 /* ---- slices ---- */
 
 static int app_streams(struct kt_collect *c, uint16_t app)
@@ -143,8 +130,8 @@ static const struct kt_slice *merge(struct kt_collect *c, struct kt_harvest *con
     *count = all;
     if (n == 1)
         return h[0]->slice;
-    void *array = c->merged;
-    if (!reserve(&array, all + 1, &c->merged_cap, sizeof *c->merged))
+    void *array = kt_array_room(c->merged, all + 1, &c->merged_cap, sizeof *c->merged);
+    if (!array)
         return NULL;
     c->merged = array;
     for (size_t i = 0; i < all; i++) {
@@ -164,7 +151,6 @@ static int add_point(struct kt_collect *c, uint32_t stream, int64_t ts, const in
                      struct kt_error *err)
 {
     uint32_t *id = &c->streams.id[stream];
-    void *array = c->points;
     if (!c->opt.store)
         return KT_OK;
     if (*id == 0) { /* the store's numbers are kept one higher: 0 is "not asked yet" */
@@ -173,7 +159,8 @@ static int add_point(struct kt_collect *c, uint32_t stream, int64_t ts, const in
             return rc;
         ++*id;
     }
-    if (!reserve(&array, c->points_n + 1, &c->points_cap, sizeof *c->points))
+    void *array = kt_array_room(c->points, c->points_n + 1, &c->points_cap, sizeof *c->points);
+    if (!array)
         return kt_fail(err, KT_ENOMEM, 0, "no memory for points");
     c->points = array;
     struct kt_point *p = &c->points[c->points_n++];
@@ -228,8 +215,8 @@ static int close_interval(struct kt_collect *c, int64_t start, int64_t length,
     if (!c->begun)
         c->first_interval = start;
     c->begun = true;
-    void *array = c->samples;
-    if (!reserve(&array, s->n, &c->samples_cap, sizeof *c->samples))
+    void *array = kt_array_room(c->samples, s->n, &c->samples_cap, sizeof *c->samples);
+    if (!array)
         return kt_fail(err, KT_ENOMEM, 0, "no memory for samples");
     c->samples = array;
     size_t samples = 0;
@@ -285,8 +272,8 @@ static int ended_flows(struct kt_collect *c, struct kt_harvest *const *h, unsign
     size_t all = 0;
     for (unsigned w = 0; w < n; w++)
         all += h[w]->records;
-    void *array = c->order;
-    if (!reserve(&array, all, &c->order_cap, sizeof *c->order))
+    void *array = kt_array_room(c->order, all, &c->order_cap, sizeof *c->order);
+    if (!array)
         return KT_ENOMEM;
     c->order = array;
     all = 0;
@@ -341,10 +328,10 @@ static int relabels(struct kt_collect *c, struct kt_harvest *const *h, unsigned 
     size_t all = 0;
     for (unsigned w = 0; w < n; w++)
         all += h[w]->relabels;
-    void *array = c->relabels;
     if (all == 0)
         return KT_OK;
-    if (!reserve(&array, all, &c->relabels_cap, sizeof *c->relabels))
+    void *array = kt_array_room(c->relabels, all, &c->relabels_cap, sizeof *c->relabels);
+    if (!array)
         return kt_fail(err, KT_ENOMEM, 0, "no memory for relabels");
     c->relabels = array;
     all = 0;

@@ -18,19 +18,6 @@ void kt_health_fini(struct health *h)
     free(h->opened);
 }
 
-static bool room(void **array, size_t n, size_t *cap, size_t size)
-{
-    if (n < *cap)
-        return true;
-    size_t want = *cap ? *cap * 2 : 256;
-    void *bigger = realloc(*array, want * size);
-    if (!bigger)
-        return false;
-    *array = bigger;
-    *cap = want;
-    return true;
-}
-
 int kt_health_slice(struct health *h, struct streams *s, const struct kt_slice *slice)
 {
     bool began = slice->flags & KT_SLICE_NEW;
@@ -40,15 +27,15 @@ int kt_health_slice(struct health *h, struct streams *s, const struct kt_slice *
     kt_streams_add(s, h->refused, !!(slice->flags & KT_SLICE_REFUSED), began, 0);
     kt_streams_add(s, h->unanswered, !!(slice->flags & KT_SLICE_UNANSWERED), began, 0);
     if (slice->rtt_us) {
-        void *array = h->rtt_us;
-        if (!room(&array, h->rtts, &h->rtt_cap, sizeof *h->rtt_us))
+        void *array = kt_array_room(h->rtt_us, h->rtts + 1, &h->rtt_cap, sizeof *h->rtt_us);
+        if (!array)
             return KT_ENOMEM;
         h->rtt_us = array;
         h->rtt_us[h->rtts++] = slice->rtt_us;
     }
     if (began && slice->ip) {
-        void *array = h->opened;
-        if (!room(&array, h->opens, &h->open_cap, sizeof *h->opened))
+        void *array = kt_array_room(h->opened, h->opens + 1, &h->open_cap, sizeof *h->opened);
+        if (!array)
             return KT_ENOMEM;
         h->opened = array;
         h->opened[h->opens++] = (struct opened){.from = kt_hash(slice->addr[0], 16, slice->ip),

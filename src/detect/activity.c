@@ -91,14 +91,10 @@ static void retire(struct kt_detect *d, struct kt_acts *acts)
 
 static struct kt_act *act_new(struct kt_acts *acts)
 {
-    if (acts->n == acts->cap) {
-        uint32_t cap = acts->cap ? acts->cap * 2 : 64;
-        struct kt_act *act = realloc(acts->act, cap * sizeof(*act));
-        if (!act)
-            return NULL;
-        acts->act = act;
-        acts->cap = cap;
-    }
+    struct kt_act *act = kt_array_room(acts->act, acts->n + 1, &acts->cap, sizeof *act);
+    if (!act)
+        return NULL;
+    acts->act = act;
     struct kt_act *a = &acts->act[acts->n++];
     memset(a, 0, sizeof(*a));
     return a;

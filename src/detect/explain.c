@@ -50,14 +50,10 @@ static struct kt_part *part_of(struct kt_change *c, struct kt_talk *t)
 {
     if (t->change == c->number)
         return &c->part[t->part];
-    if (c->parts == c->cap) {
-        size_t cap = c->cap ? c->cap * 2 : 256;
-        struct kt_part *part = realloc(c->part, cap * sizeof(*part));
-        if (!part)
-            return NULL;
-        c->part = part;
-        c->cap = cap;
-    }
+    struct kt_part *part = kt_array_room(c->part, c->parts + 1, &c->cap, sizeof *part);
+    if (!part)
+        return NULL;
+    c->part = part;
     t->change = c->number;
     t->part = (uint32_t)c->parts;
     c->part[c->parts] = (struct kt_part){.talk = t};

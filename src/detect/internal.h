@@ -131,7 +131,8 @@ struct kt_act {
 
 struct kt_acts {
     struct kt_act *act;
-    uint32_t n, cap;
+    size_t cap;
+    uint32_t n;
     int64_t start;
     bool used, tainted;
 };

@@ -136,14 +136,10 @@ bool kt_flow_ask_first(struct kt_flow_table *t, uint32_t index, int64_t interval
     kt_flow_ask(t, index);
     if (m->verdict.label > KT_LABEL_NO_PAYLOAD || m->first < interval + t->interval - ASK_LATE)
         return true;
-    if (t->asks == t->ask_cap) {
-        size_t cap = t->ask_cap ? t->ask_cap * 2 : 256;
-        struct kt_flow_ref *more = realloc(t->ask, cap * sizeof *more);
-        if (!more)
-            return false;
-        t->ask = more;
-        t->ask_cap = cap;
-    }
+    struct kt_flow_ref *more = kt_array_room(t->ask, t->asks + 1, &t->ask_cap, sizeof *more);
+    if (!more)
+        return false;
+    t->ask = more;
     t->ask[t->asks++] = (struct kt_flow_ref){m->id, index};
     return true;
 }

@@ -4,59 +4,40 @@
 
 /* ---- room ---- */
 
-/* Doubles an array; false when there is no memory. */
-static bool grow(void **array, size_t *cap, size_t size, size_t least)
-{
-    size_t want = *cap ? *cap * 2 : least;
-    if (want > SIZE_MAX / size)
-        return false;
-    void *bigger = realloc(*array, want * size);
-    if (!bigger)
-        return false;
-    *array = bigger;
-    *cap = want;
-    return true;
-}
-
 struct kt_flow_record *kt_harvest_record(struct kt_flow_table *t)
 {
     struct kt_harvest *h = t->out;
-    void *array = h->record;
-    if (h->records == h->record_cap) {
-        if (!grow(&array, &h->record_cap, sizeof *h->record, 256)) {
-            t->no_memory = true;
-            return NULL;
-        }
-        h->record = array;
+    void *array = kt_array_room(h->record, h->records + 1, &h->record_cap, sizeof *h->record);
+    if (!array) {
+        t->no_memory = true;
+        return NULL;
     }
+    h->record = array;
     return &h->record[h->records++];
 }
 
 struct kt_relabel *kt_harvest_relabel(struct kt_flow_table *t)
 {
     struct kt_harvest *h = t->out;
-    void *array = h->relabel;
-    if (h->relabels == h->relabel_cap) {
-        if (!grow(&array, &h->relabel_cap, sizeof *h->relabel, 256)) {
-            t->no_memory = true;
-            return NULL;
-        }
-        h->relabel = array;
+    void *array = kt_array_room(h->relabel, h->relabels + 1, &h->relabel_cap, sizeof *h->relabel);
+    if (!array) {
+        t->no_memory = true;
+        return NULL;
     }
+    h->relabel = array;
     return &h->relabel[h->relabels++];
 }
 
 struct kt_announcer *kt_harvest_announcer(struct kt_flow_table *t)
 {
     struct kt_harvest *h = t->out;
-    void *array = h->announcer;
-    if (h->announcers == h->announcer_cap) {
-        if (!grow(&array, &h->announcer_cap, sizeof *h->announcer, 64)) {
-            t->no_memory = true;
-            return NULL;
-        }
-        h->announcer = array;
+    void *array =
+        kt_array_room(h->announcer, h->announcers + 1, &h->announcer_cap, sizeof *h->announcer);
+    if (!array) {
+        t->no_memory = true;
+        return NULL;
     }
+    h->announcer = array;
     return &h->announcer[h->announcers++];
 }
 

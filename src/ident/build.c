@@ -182,7 +182,7 @@ void kt_rules_free(struct kt_rules *rules)
         return;
     for (unsigned i = 0; i < 2; i++)
         rule_index_free(&rules->index[i]);
-    for (unsigned i = 0; i < rules->exprs.n; i++)
+    for (size_t i = 0; i < rules->exprs.n; i++)
         kt_expr_free(rules->exprs.v[i]);
     free(rules->exprs.v);
     kt_arena_free(&rules->arena);

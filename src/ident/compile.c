@@ -54,16 +54,12 @@ static struct kt_expr *compile(struct compiler *c, const char *text, struct kt_e
     struct kt_rules *r = c->rules;
     struct kt_expr *e = NULL;
     struct kt_error inner = {0};
-    if (r->exprs.n == r->exprs.cap) {
-        unsigned cap = r->exprs.cap ? r->exprs.cap * 2 : 256;
-        struct kt_expr **v = realloc(r->exprs.v, cap * sizeof(void *));
-        if (!v) {
-            failed(c, kt_fail(c->err, KT_ENOMEM, 0, "no memory for rules"));
-            return NULL;
-        }
-        r->exprs.v = v;
-        r->exprs.cap = cap;
+    struct kt_expr **more = kt_array_room(r->exprs.v, r->exprs.n + 1, &r->exprs.cap, sizeof *more);
+    if (!more) {
+        failed(c, kt_fail(c->err, KT_ENOMEM, 0, "no memory for rules"));
+        return NULL;
     }
+    r->exprs.v = more;
     env.file = c->rule ? c->rule->file : "built-in";
     env.line = line ? line->line : c->rule ? c->rule->line : 1;
     env.column = line ? line->column : 1;

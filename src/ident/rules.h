@@ -101,7 +101,7 @@ struct kt_rules {
     const char **app_name, **app_category;
     struct {
         struct kt_expr **v;
-        unsigned n, cap;
+        size_t n, cap;
     } exprs; /* all that were compiled, to be freed */
     const struct kt_expr *is_silent;
     struct column_list announced;          /* the announced lines of all rules */

@@ -134,13 +134,10 @@ static int load_streams(struct query *q, enum kt_stream_kind kind, const char *n
     size_t cap = 0;
     int rc;
     while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-        if (q->slots == cap) {
-            cap = cap ? cap * 2 : 64;
-            struct slot *more = realloc(q->slot, cap * sizeof *more);
-            if (!more)
-                break;
-            q->slot = more;
-        }
+        struct slot *more = kt_array_room(q->slot, q->slots + 1, &cap, sizeof *more);
+        if (!more)
+            break;
+        q->slot = more;
         int64_t id = sqlite3_column_int64(stmt, 0);
         if (id < 1 || id > 1 << 24)
             continue;

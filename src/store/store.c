@@ -414,13 +414,10 @@ int kt_zones_load(struct kt_store *st, sqlite3_stmt *find, struct kt_zones *zone
     size_t cap = 0;
     int rc;
     while ((rc = sqlite3_step(find)) == SQLITE_ROW) {
-        if (zones->n == cap) {
-            cap = cap ? cap * 2 : 64;
-            struct kt_zone *more = realloc(zones->zone, cap * sizeof *more);
-            if (!more)
-                break;
-            zones->zone = more;
-        }
+        struct kt_zone *more = kt_array_room(zones->zone, zones->n + 1, &cap, sizeof *more);
+        if (!more)
+            break;
+        zones->zone = more;
         zones->zone[zones->n++] = (struct kt_zone){
             .id = sqlite3_column_int64(find, 0),
             .first = sqlite3_column_int64(find, 1),
