@@ -591,6 +591,38 @@ test('each view fits a narrow screen and names all its controls', async () => {
   }
 });
 
+test('on a narrow screen too, bars are as long as what they stand for and heads stand over their numbers', async (t) => {
+  if (!events.length) return t.skip('this input has no events');
+  const narrow = { viewport: { width: 390, height: 844 } };
+  const { page, check } = await visit(url, '', narrow);
+  await drawn(page);
+  await eventually(async () => (await page.locator('.marker').count()) === events.length, 'markers');
+  const width = await page.locator('.plot .u-over').evaluate((e) => e.clientWidth);
+  const whole = Number(BigInt(status.last) - BigInt(status.first));
+  for (const e of events.filter((x) => x.ended)) {
+    const long = Math.max(2, (width * Number(BigInt(e.ended) - BigInt(e.began))) / whole);
+    const bar = await page.getByRole('link', { name: e.title }).locator('.lasts').evaluate((x) => x.offsetWidth);
+    assert.ok(Math.abs(bar - long) < 2, `${e.title}: ${bar} px for ${long}`);
+  }
+  await check();
+
+  const causes = await visit(url, '#/events', narrow);
+  await causes.page.locator('.causes .bar').first().waitFor();
+  const bars = await causes.page.locator('.causes .bar').evaluateAll((all) => all.map((b) => b.clientWidth));
+  assert.ok(Math.min(...bars) > 100, `bars of ${bars} px`);
+  await causes.check();
+
+  const apps = await visit(url, '#/applications', narrow);
+  await apps.page.locator('tbody th').first().waitFor();
+  const right = (of) => apps.page.locator(of).evaluate((e) => {
+    const range = document.createRange();
+    range.selectNodeContents(e);
+    return range.getBoundingClientRect().right;
+  });
+  assert.ok(Math.abs((await right('thead th:nth-child(4)')) - (await right('tbody tr:first-child td:nth-child(4)'))) < 1);
+  await apps.check();
+});
+
 test('errors and emptiness are said in words', async () => {
   const fail = (route) => route.fulfill({ status: 500, contentType: 'application/json', body: '{"error":"the store is gone","code":"io"}' });
   for (const [view, path] of [['overview', 'series'], ['applications', 'applications'], ['flows', 'flows'], ['events', 'events']]) {

@@ -7,7 +7,7 @@ import type { Event } from '../api';
 import { href } from '../route';
 import { look, zone } from '../settings';
 import { useStore } from '../store';
-import { clock, duration, toNs, toSeconds, unbroken } from '../units';
+import { clock, duration, moment, toNs, toSeconds, unbroken } from '../units';
 import { EventLane } from './lane';
 import { pointed } from './cursor';
 import { makePlot, PLOT_HEIGHT, stacked, type Geometry, type PlotData } from './plot';
@@ -168,7 +168,8 @@ function Readout({ data, events, value, at, geometry, enter, onClose }: Props & 
   const on = events.filter((e) => toSeconds(e.began) < t + data.step && (!e.ended || toSeconds(e.ended) > t));
   const flows = (filter: string) =>
     href('flows', { from: String(toNs(t)), to: String(toNs(t + data.step)), filter, sort: 'bytes', order: 'desc' });
-  const when = clock(toNs(t), data.step < 1 ? 3 : 0);
+  const told = geometry.max - geometry.min > 86400 ? moment : clock;
+  const when = told(toNs(t), data.step < 1 ? 3 : 0);
   return (
     <div class={`readout ${x > geometry.left + geometry.width / 2 ? 'to-left' : ''} ${onClose ? 'stays' : ''}`} style={{ left: `${x}px` }}
          role={onClose ? 'group' : 'status'} aria-label={onClose && `The traffic at ${when}`} onDblClick={(e) => e.stopPropagation()}
@@ -191,7 +192,7 @@ function Readout({ data, events, value, at, geometry, enter, onClose }: Props & 
       )}
       {on.map((e) => <p class="on" key={e.id}>▲ {unbroken(e.title)}</p>)}
       {gap ? null : onClose
-        ? <a class="button" ref={link} href={flows(data.layers.length === 1 ? data.layers[0]!.filter : '')}>Flows of {data.step === 1 ? 'this second' : `these ${duration(data.step)}`}</a>
+        ? <a class="button primary" ref={link} href={flows(data.layers.length === 1 ? data.layers[0]!.filter : '')}>Flows of {data.step === 1 ? 'this second' : `these ${duration(data.step)}`}</a>
         : <p class="muted">Click for the flows</p>}
     </div>
   );

@@ -115,13 +115,14 @@ function Announced({ flow: f }: { flow: Flow }) {
 function Dump({ title, evidence, packets }: { title: string; evidence: Evidence | undefined; packets: number }) {
   const hex = evidence?.hex ?? '';
   const lines: string[] = [];
-  for (let at = 0; at < hex.length; at += 32) {
-    const pairs = hex.slice(at, at + 32).match(/../g) ?? [];
+  const row = innerWidth < 560 ? 16 : 32;
+  for (let at = 0; at < hex.length; at += row) {
+    const pairs = hex.slice(at, at + row).match(/../g) ?? [];
     const text = pairs.map((p) => {
       const c = parseInt(p, 16);
       return c >= 32 && c < 127 ? String.fromCharCode(c) : '·';
     }).join('');
-    const groups = [pairs.slice(0, 8).join(' '), pairs.slice(8).join(' ')].join('  ').padEnd(48);
+    const groups = [pairs.slice(0, 8).join(' '), pairs.slice(8).join(' ')].join('  ').padEnd(row === 32 ? 48 : 23).slice(0, row === 32 ? 48 : 23);
     lines.push(`${(at / 2).toString(16).padStart(2, '0')}  ${groups}  ${text}`);
   }
   return (

@@ -79,7 +79,7 @@ export function makePlot(root: HTMLElement, width: number, height: number, data:
     axes: [
       { ...axis, incrs: () => STEPS.filter((s) => s >= hooks.step()), size: 28, space: 76, values: (_u, splits, _a, _s, incr) =>
           splits.map((s) => axisText(s, incr)) },
-      { ...axis, size: 78, space: 46, values: (_u, splits) => splits.map((v) => hooks.axis(v).replace(/\.0+(?=\D)|(?<=\.\d)0(?=\D)/, '')) },
+      { ...axis, size: 78, space: 46, values: (_u, splits) => splits.map((v) => v === 0 ? '0' : hooks.axis(v).replace(/\.0+(?=\D)|(?<=\.\d)0(?=\D)/, '')) },
     ],
     series: [
       {},

@@ -37,7 +37,7 @@ export function WindowBar() {
         <button type="button" onClick={() => zoom(2n, 1n)} disabled={whole} aria-label="Zoom out" title="Zoom out (−)">−</button>
         {now.held ? <button type="button" class="reset" onClick={() => release()} title="0 or Escape in the chart">
           {s.live && !s.done ? 'Follow again' : 'Show everything'}</button>
-          : <select aria-label="Follow" value={String(now.last || '')}
+          : <select aria-label={s.live ? 'Follow' : 'Part shown'} value={String(now.last || '')}
                     onChange={(e) => change({ last: e.currentTarget.value, from: '', to: '', page: '' })}>
             {SPANS.map(([value, text]) => <option key={value} value={value}>{text}</option>)}
           </select>}
