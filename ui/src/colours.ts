@@ -19,13 +19,13 @@ const GREYS: Record<string, string> = {
 const KNOWN: Record<string, number> = {
   tls: 0, http: 1, dns: 2, smtp: 3, quic: 4, 'http/3': 4, bittorrent: 5, ssh: 15, ntp: 7, postgresql: 8,
   mqtt: 9, redis: 10, sip: 11, icmp: 12, rtp: 13, 'http/2': 14, iperf: 6,
-  radius: 16, smb: 17, rdp: 18, 'ftp data': 19, 'ftp control': 37, memcached: 21, imap: 22, irc: 23, openvpn: 24, kafka: 25, syslog: 26,
-  nfs: 27, ssdp: 28, ipsec: 29, wireguard: 30, ldap: 31, dhcp: 32, mysql: 33, mdns: 34, tftp: 35, snmp: 36, rsync: 20, pop3: 38, git: 39,
+  radius: 16, smb: 17, rdp: 18, 'ftp data': 19, 'ftp control': 37, memcached: 20, imap: 22, irc: 23, openvpn: 24, kafka: 25, syslog: 26,
+  nfs: 27, ssdp: 28, ipsec: 29, wireguard: 30, ldap: 31, dhcp: 32, mysql: 33, mdns: 34, tftp: 35, snmp: 36, rsync: 21, pop3: 38, git: 39,
   web: 1, encrypted: 0, p2p: 5, databases: 8, services: 2, mail: 3, remote: 6, messaging: 10, monitoring: 9,
   files: 13, voip: 11, streaming: 4, chat: 15, tunnelling: 12, gaming: 7, ics: 14,
   // A port is mostly this.
   'tcp/443': 0, 'tcp/80': 1, 'udp/53': 2, 'tcp/25': 3, 'udp/443': 4, 'tcp/6881': 5, 'udp/123': 7, 'tcp/5432': 8, 'tcp/1883': 9,
-  'tcp/6379': 10, 'udp/5060': 11, 'tcp/8080': 14, 'tcp/22': 15, 'tcp/3306': 33, 'tcp/873': 20, 'tcp/445': 17, 'tcp/3389': 18,
+  'tcp/6379': 10, 'udp/5060': 11, 'tcp/8080': 14, 'tcp/22': 15, 'tcp/3306': 33, 'tcp/873': 21, 'tcp/445': 17, 'tcp/3389': 18,
   down: 0, up: 1, '': 0,
 };
 
