@@ -496,10 +496,10 @@ test('Tab reaches whatever can be used in every view, and shows where it is', as
     const { page, check } = await visit(url, `#/${view}`);
     await page.locator(ready).first().waitFor();
     if (view === 'overview') await eventually(async () => (await page.locator('.marker').count()) === events.length, 'markers');
-    // Of a group of radio buttons Tab reaches the one that is chosen; arrows do the rest.
+    // Of a group of radio buttons Tab reaches the one that is chosen, of the flows one; arrows do the rest.
     const targets = await page.evaluate(() => {
       window.targets = [...document.querySelectorAll('a[href], button, input, select, summary, [tabindex="0"]')]
-        .filter((e) => !e.disabled && e.checkVisibility() && !(e.type === 'radio' && !e.checked));
+        .filter((e) => !e.disabled && e.tabIndex >= 0 && e.checkVisibility() && !(e.type === 'radio' && !e.checked));
       return window.targets.length;
     });
     assert.ok(targets > 10, `${targets} things to use in ${view}`);
@@ -539,6 +539,9 @@ test('keys alone choose, filter, open and come back', async () => {
   await page.keyboard.press('Enter');
   await eventually(() => params(page).get('filter') === 'bytes > 100', 'Enter applies the filter');
   await page.locator('.flows:not(.stale) .open').first().focus();
+  await page.keyboard.press('End');
+  assert.equal(await page.locator('.flows .open').last().evaluate((e) => e === document.activeElement), true, 'End is the last row');
+  await page.keyboard.press('Home');
   await page.keyboard.press('ArrowDown');
   assert.equal(await page.locator('.flows .open').nth(1).evaluate((e) => e === document.activeElement), true, 'down is the next row');
   await page.keyboard.press('Enter');
@@ -546,6 +549,17 @@ test('keys alone choose, filter, open and come back', async () => {
   await page.keyboard.press('Escape');
   await page.getByRole('dialog').waitFor({ state: 'detached' });
   assert.equal(params(page).get('filter'), 'bytes > 100');
+  await check();
+});
+
+test('flows of several days tell the day', async () => {
+  const { flows } = (await api(url, 'flows?limit=2')).body;
+  const later = String(BigInt(flows[1].start) + 2n * 86400000000000n);
+  const body = JSON.stringify({ total: 2, offset: 0, flows: [flows[0], { ...flows[1], start: later, end: later }] });
+  const { page, check } = await visit(url, '#/flows', { routes: [['**/api/v1/flows?*', (r) => r.fulfill({ contentType: 'application/json', body })]] });
+  await page.locator('.flows .open').first().waitFor();
+  assert.deepEqual((await page.locator('.flows .open').allInnerTexts()).map((x) => x.slice(0, 10)),
+    [flows[0].start, later].map((t) => new Date(Number(BigInt(t) / 1000000n)).toISOString().slice(0, 10)));
   await check();
 });
 

@@ -99,8 +99,10 @@ export function date(ns: string | bigint): string {
 
 export const moment = (ns: string | bigint, decimals = 0) => `${date(ns)} ${clock(ns, decimals)}`;
 
+// A moment beside another one: the day is told when it is not the same.
+export const beside = (other: string | bigint, ns: string | bigint, decimals = 0) =>
+  (date(other) === date(ns) ? clock : moment)(ns, decimals);
+
 // "2026-03-02 09:00:00 – 09:10:00"
-export function span(from: bigint, to: bigint, decimals = 0): string {
-  const end = date(from) === date(to) ? clock(to, decimals) : moment(to, decimals);
-  return `${moment(from, decimals)} – ${end}`;
-}
+export const span = (from: string | bigint, to: string | bigint, decimals = 0) =>
+  `${moment(from, decimals)} – ${beside(from, to, decimals)}`;

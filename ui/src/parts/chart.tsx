@@ -7,7 +7,7 @@ import type { Event } from '../api';
 import { href } from '../route';
 import { look, zone } from '../settings';
 import { useStore } from '../store';
-import { clock, duration, moment, toNs, toSeconds, unbroken } from '../units';
+import { clock, date, duration, moment, toNs, toSeconds, unbroken } from '../units';
 import { EventLane } from './lane';
 import { pointed } from './cursor';
 import { makePlot, PLOT_HEIGHT, stacked, type Geometry, type PlotData } from './plot';
@@ -168,8 +168,7 @@ function Readout({ data, events, value, at, geometry, enter, onClose }: Props & 
   const on = events.filter((e) => toSeconds(e.began) < t + data.step && (!e.ended || toSeconds(e.ended) > t));
   const flows = (filter: string) =>
     href('flows', { from: String(toNs(t)), to: String(toNs(t + data.step)), filter, sort: 'bytes', order: 'desc' });
-  const told = geometry.max - geometry.min > 86400 ? moment : clock;
-  const when = told(toNs(t), data.step < 1 ? 3 : 0);
+  const when = (date(toNs(geometry.min)) === date(toNs(geometry.max)) ? clock : moment)(toNs(t), data.step < 1 ? 3 : 0);
   return (
     <div class={`readout ${x > geometry.left + geometry.width / 2 ? 'to-left' : ''} ${onClose ? 'stays' : ''}`} style={{ left: `${x}px` }}
          role={onClose ? 'group' : 'status'} aria-label={onClose && `The traffic at ${when}`} onDblClick={(e) => e.stopPropagation()}

@@ -5,7 +5,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import { address, useApi, type Evidence, type Flow, type Flows, type Rules } from '../api';
 import { filterOf } from '../filter';
 import { href } from '../route';
-import { bytes, clock, count, duration, moment, plural } from '../units';
+import { beside, bytes, count, duration, moment, plural } from '../units';
 import { endpoint, isIcmp } from '../views/flows';
 import { Bar, Swatch } from './common';
 
@@ -42,7 +42,7 @@ export function Drawer({ flow: f, onClose }: { flow: Flow; onClose: () => void }
         <dl class="facts">
           {f.name && <Fact name={NAME_KINDS[f.name_kind ?? ''] ?? 'Name'}>{f.name}</Fact>}
           <Fact name="Began">{moment(f.start, 6)}</Fact>
-          <Fact name={f.end_reason === 'active' ? 'Last seen' : 'Ended'}>{clock(f.end, 6)} <span class="muted">after {duration(f.duration / 1e9)}, {ENDS[f.end_reason] ?? f.end_reason}</span></Fact>
+          <Fact name={f.end_reason === 'active' ? 'Last seen' : 'Ended'}>{beside(f.start, f.end, 6)} <span class="muted">after {duration(f.duration / 1e9)}, {ENDS[f.end_reason] ?? f.end_reason}</span></Fact>
           <Fact name="From the client">{bytes(f.bytes_up)} <span class="muted">in {plural(f.packets_up, 'packet')}</span></Fact>
           <Fact name="From the server">{bytes(f.bytes_down)} <span class="muted">in {plural(f.packets_down, 'packet')}</span></Fact>
           <Fact name="Transport">{PROTOS[f.proto] ?? f.proto.toUpperCase()}{isIcmp(f) && f.server_port > 0 && <span class="muted"> echo {f.server_port}</span>}{f.vlan.length > 0 && <span class="muted"> VLAN {f.vlan.join(', ')}</span>}</Fact>

@@ -2,7 +2,7 @@
 // Small charts as SVG: the sparkline of a table row, and a health chart with its own readout.
 import { useStore } from '../store';
 import type { Event } from '../api';
-import { clock, toNs, toSeconds } from '../units';
+import { clock, date, moment, toNs, toSeconds } from '../units';
 import { pointed } from './cursor';
 
 // A stepped line; null lifts the pen.
@@ -95,7 +95,7 @@ export function Health({ title, hint, times, step, range, values, events, format
         {t !== null && i >= 0 && <line x1={x(t + step / 2)} x2={x(t + step / 2)} y1={0} y2={H} class="here" vector-effect="non-scaling-stroke" />}
       </svg>
       <div class="foot"><span>{known.length ? `max ${format(top)}` : 'no samples'}</span>
-        <span>{i >= 0 ? clock(toNs(times[i]!)) : hint}</span></div>
+        <span>{i >= 0 ? (date(toNs(range[0])) === date(toNs(range[1])) ? clock : moment)(toNs(times[i]!)) : hint}</span></div>
     </figure>
   );
 }

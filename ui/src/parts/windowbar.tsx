@@ -27,7 +27,7 @@ export function WindowBar() {
   return (
     <div class="windowbar" role="group" aria-label="Window of time">
       <span class={`state ${now.held ? 'held' : following ? 'live' : ''}`}>
-        {now.held ? 'Held' : following ? 'Live' : !s.done ? 'Reading' : now.all && length < now.all.to - now.all.from ? 'Part' : 'All'}
+        {now.held && !s.done ? 'Held' : following ? 'Live' : !s.done ? 'Reading' : now.all && length < now.all.to - now.all.from ? 'Part' : 'All'}
       </span>
       <span class="span">{span(from, to, fine ? 3 : 0)} <span class="muted">{zone.get()} · {duration(Number(length) / 1e9)}</span></span>
       <span class="tools">

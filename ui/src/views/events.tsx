@@ -6,7 +6,7 @@ import { href, release, route, shown, type Params } from '../route';
 import { status } from '../live';
 import { zone } from '../settings';
 import { useStore } from '../store';
-import { clock, duration, moment, percent, si, THIN, toSeconds, unbroken } from '../units';
+import { duration, moment, percent, si, span, THIN, toSeconds, unbroken } from '../units';
 import { Bar, Empty, Failure, Loading } from '../parts/common';
 import { signOf } from '../parts/lane';
 
@@ -51,7 +51,7 @@ function EventCard({ event: e, now, chosen }: { event: Event; now: bigint; chose
         <span class="kind">{e.kind}</span>
       </header>
       <dl class="when">
-        <div><dt>When</dt><dd>{moment(e.began)} – {e.ended ? clock(e.ended) : 'still on'} <span class="muted">{duration(length)}</span></dd></div>
+        <div><dt>When</dt><dd>{e.ended ? span(e.began, e.ended) : `${moment(e.began)} – still on`} <span class="muted">{duration(length)}</span></dd></div>
         <div><dt>Noticed</dt><dd>after {duration(toSeconds(e.noticed) - toSeconds(e.began))}</dd></div>
         <div><dt>How sure</dt><dd><span class="sure"><Bar share={e.confidence} />{percent(e.confidence)}</span></dd></div>
         <div><dt>Severity</dt><dd>{level} <span class="muted">{percent(e.severity)}</span></dd></div>

@@ -5,7 +5,7 @@ import { bounds, change, route, shown, tick } from '../route';
 import { status } from '../live';
 import { zone } from '../settings';
 import { useStore } from '../store';
-import { bytes, clock, count, duration, si } from '../units';
+import { bytes, clock, count, date, duration, moment, si } from '../units';
 import { Empty, Failure, Loading, Swatch } from '../parts/common';
 import { Drawer } from '../parts/drawer';
 import { SortHead } from '../parts/sort';
@@ -43,6 +43,8 @@ export function FlowsView() {
   const flows = reply.data?.flows ?? [];
   const open = flows.find((f) => f.id === r.params.flow);
   const total = reply.data?.total ?? 0;
+  const moments = [...(s.window ? [s.window.from, s.window.to] : []), ...flows.map((f) => f.start)];
+  const days = moments.some((t) => date(t) !== date(moments[0]!));
   return (
     <section class="card" aria-label="Flows">
       <FilterBox filter={filter} error={wrong} />
@@ -50,7 +52,7 @@ export function FlowsView() {
       {!reply.data && !reply.error && <Loading label="Loading the flows" />}
       {reply.data && !wrong && (total === 0
         ? <Empty title="No flow matches">{filter ? 'No flow of this window matches the filter.' : 'In this window nothing was seen.'}</Empty>
-        : <Table flows={flows} sort={sort} up={up} stale={reply.loading && reply.url !== url} openId={open?.id} />)}
+        : <Table flows={flows} days={days} sort={sort} up={up} stale={reply.loading && reply.url !== url} openId={open?.id} />)}
       {reply.data && !wrong && total > 0 && <Pager page={page} total={total} shown={flows.length} />}
       {open && <Drawer flow={open} onClose={() => change({ flow: '' }, true)} />}
     </section>
@@ -113,16 +115,21 @@ const HEADS: [string, string, string, 'asc' | 'desc'][] = [
   ['retransmits', 'Retransmitted', 'num p4', 'desc'],
 ];
 
-function Table({ flows, sort, up, stale, openId }: { flows: Flow[]; sort: string; up: boolean; stale: boolean; openId: string | undefined }) {
+function Table({ flows, days, sort, up, stale, openId }: {
+  flows: Flow[]; days: boolean; sort: string; up: boolean; stale: boolean; openId: string | undefined;
+}) {
   const most = Math.max(1, ...flows.map((f) => f.bytes));
-  // Arrow keys walk through the rows.
+  const start = (f: Flow) => (days ? moment : clock)(f.start, 3);
+  // Tab reaches one row, arrow keys walk through them.
+  const [here, setHere] = useState('');
+  const stop = flows.some((f) => f.id === here) ? here : flows[0]?.id;
   const walk = (e: KeyboardEvent) => {
-    if (e.key !== 'ArrowDown' && e.key !== 'ArrowUp') return;
     const buttons = [...(e.currentTarget as Element).querySelectorAll<HTMLElement>('.open')];
     const i = buttons.indexOf(document.activeElement as HTMLElement);
-    if (i < 0) return;
+    const to = { ArrowDown: i + 1, ArrowUp: i - 1, Home: 0, End: buttons.length - 1 }[e.key];
+    if (i < 0 || to === undefined) return;
     e.preventDefault();
-    buttons[i + (e.key === 'ArrowDown' ? 1 : -1)]?.focus();
+    buttons[to]?.focus();
   };
   return (
     <div class="scroll">
@@ -141,8 +148,9 @@ function Table({ flows, sort, up, stale, openId }: { flows: Flow[]; sort: string
         <tbody onKeyDown={walk}>
           {flows.map((f) => (
             <tr key={f.id} class={f.id === openId ? 'chosen' : ''} onClick={() => change({ flow: f.id }, true)}>
-              <td class="mono"><button type="button" class="open" aria-haspopup="dialog"
-                  aria-label={`${clock(f.start, 3)}, ${f.app}, ${f.client} to ${f.server}: details`}>{clock(f.start, 3)}</button></td>
+              <td class="mono"><button type="button" class="open" aria-haspopup="dialog" tabIndex={f.id === stop ? 0 : -1}
+                  onFocus={() => setHere(f.id)}
+                  aria-label={`${start(f)}, ${f.app}, ${f.client} to ${f.server}: details`}>{start(f)}</button></td>
               <td class="mono"><End host={f.client} port={isIcmp(f) ? 0 : f.client_port} /></td>
               <td class="mono"><End host={f.server} port={isIcmp(f) ? 0 : f.server_port} />{f.server && <span class="port">/{f.proto}</span>}
                 {isIcmp(f) && f.server_port > 0 && <span class="port"> id {f.server_port}</span>}{f.name && <span class="host">{f.name}</span>}</td>
