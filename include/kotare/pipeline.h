@@ -16,9 +16,9 @@
  * worker, the kernel keeps the packets of a flow together.
  *
  * Files are driven by the packets' own time: it never runs backwards (a packet that is late counts
- * in the interval that is open), and silence between packets gives empty intervals. Live, the wall
- * clock closes intervals too; what the kernel hashes otherwise than its flow (an ICMP error, a
- * packet in a tunnel) may come to another worker.
+ * in the interval that is open), and silence between packets gives empty intervals, at most 600 of
+ * them; what is left of it is a gap. Live, the wall clock closes intervals too; what the kernel
+ * hashes otherwise than its flow (an ICMP error, a packet in a tunnel) may come to another worker.
  *
  * Ownership: packets belong to the source and are valid during the call; a result belongs to the
  * worker until its tick returns it, to `report` from then on. Everything in the options must
@@ -69,7 +69,7 @@ struct kt_pipeline_options {
     unsigned input_count;
     unsigned workers;           /* 0: 1 */
     int64_t interval;           /* nanoseconds; 0: a second */
-    int64_t silence;            /* more empty intervals in a row are a gap, not zeros; 0: 86400 */
+    int64_t silence;            /* longer ones are a gap from the start, no zeros; 0: 86400 */
     const char *filter;         /* a BPF expression (pcap-filter(7)); may be NULL */
     const struct kt_flag *stop; /* set it to end early, from any thread or a signal handler */
 };

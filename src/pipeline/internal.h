@@ -11,17 +11,22 @@ struct kt_intervals {
     int64_t start;   /* of the open interval; -1 before the first packet */
     int64_t silence; /* see kt_pipeline_options; 0: KT_SILENCE_MAX */
     uint64_t since;  /* packets since the last tick */
-    uint64_t empty;  /* intervals without a packet, so far */
+    uint64_t zeros;  /* of files: intervals without a packet, in a row */
+    uint64_t empty;  /* … and so far */
+    bool live;       /* the clock closes what no packet does: all silence is zeros */
     bool gap;
 };
 
 /* Silence longer than this many intervals is a gap, not zeros: a clock that was set, or a file put
  * together from captures of different days. */
 #define KT_SILENCE_MAX 86400
-/* After so many empty intervals (100 days at a second) only short silences are zeros: a file made
- * of jumps would keep us busy for ever. */
+/* Of a shorter one so many are zeros: by then detection has seen all that zeros can tell. What is
+ * left of it is a gap. */
+#define KT_ZEROS_MAX 600
+/* After so many empty intervals (100 days at a second) fewer will do: a file made of jumps would
+ * keep us busy for ever. */
 #define KT_EMPTY_MANY UINT64_C(8640000)
-#define KT_SILENCE_SHORT 60
+#define KT_ZEROS_SHORT 60
 /* So many packets without a tick, and the workers hand over what piled up: memory stays bounded
  * when a capture's time stands still. */
 #define KT_TICK_PACKETS (UINT64_C(1) << 18)

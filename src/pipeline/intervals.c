@@ -8,15 +8,15 @@ bool kt_intervals_due(struct kt_intervals *iv, int64_t ts, struct kt_tick *tick)
     if (KT_LIKELY(ts - iv->start < iv->length && iv->since < KT_TICK_PACKETS))
         return false;
     *tick = (struct kt_tick){.start = iv->start, .length = iv->length, .gap = iv->gap};
+    iv->zeros = iv->since ? 0 : iv->zeros + 1;
     iv->since = 0;
     if (ts - iv->start < iv->length)
         return true;
     tick->closes = true;
     int64_t empty = (ts - iv->start) / iv->length - 1;
-    int64_t zeros = iv->silence ? iv->silence : KT_SILENCE_MAX;
-    if (KT_UNLIKELY(iv->empty > KT_EMPTY_MANY && zeros > KT_SILENCE_SHORT))
-        zeros = KT_SILENCE_SHORT;
-    iv->gap = empty > zeros;
+    int64_t silence = iv->silence ? iv->silence : KT_SILENCE_MAX;
+    uint64_t zeros = iv->empty > KT_EMPTY_MANY ? KT_ZEROS_SHORT : KT_ZEROS_MAX;
+    iv->gap = empty > silence || (empty > 0 && iv->zeros >= zeros && !iv->live);
     iv->empty += empty > 0 && !iv->gap;
     iv->start = iv->gap ? ts - ts % iv->length : iv->start + iv->length;
     return true;

@@ -166,7 +166,8 @@ static int lane_init(struct lane *l, struct kt_run *r, unsigned number, int64_t 
                                    .filter = r->opt->filter};
     l->run = r;
     l->number = number;
-    l->iv = (struct kt_intervals){.length = r->interval, .start = now - now % r->interval};
+    l->iv = (struct kt_intervals){
+        .length = r->interval, .start = now - now % r->interval, .live = true};
     int rc = kt_source_open(&l->src, r->opt->registry, r->opt->inputs[0], &so, err);
     if (rc < 0)
         return rc;

@@ -364,6 +364,30 @@ static void test_gap(void **state)
     assert_ticks(in, 1, (struct kt_pipeline_options){.interval = 3600 * KT_SECOND}, hour, 49);
 }
 
+static int64_t with_silences(unsigned i)
+{
+    static const int64_t at[] = {0, 601, 1203, 1204};
+    return T0 + at[i] * KT_SECOND;
+}
+
+/* 600 empty intervals are zeros, of one more the last is a gap: which makes zeros again possible.
+ */
+static void test_zeros_end_in_a_gap(void **state)
+{
+    (void)state;
+    const char *in[] = {make("zeros.pcap", &(struct shape){.n = 4, .ts = with_silences}, 0)};
+    static struct want want[1204];
+    unsigned n = 0;
+    for (int64_t at = 0; at <= 1204; at++)
+        if (at != 1202)
+            want[n++] = (struct want){.start = at,
+                                      .closes = true,
+                                      .gap = at == 1203,
+                                      .last = at == 1204,
+                                      .packets = at == 0 || at == 601 || at >= 1203};
+    assert_ticks(in, 1, (struct kt_pipeline_options){0}, want, n);
+}
+
 static int64_t backwards(unsigned i)
 {
     static const int64_t at[] = {5000, 6500, 100, 6000, -86400000, 6999, 7000};
@@ -698,6 +722,7 @@ int main(void)
         cmocka_unit_test(test_every_packet_once),
         cmocka_unit_test(test_silence_makes_zeros),
         cmocka_unit_test(test_gap),
+        cmocka_unit_test(test_zeros_end_in_a_gap),
         cmocka_unit_test(test_time_backwards),
         cmocka_unit_test(test_ticks_that_close_nothing),
         cmocka_unit_test(test_no_packet),
