@@ -249,7 +249,7 @@ int kt_causes_of(const struct kt_change *c, struct kt_causes *out)
     for (size_t i = 0; i < sums; i++) {
         double share = change != 0 ? (row[i].sum.after - row[i].sum.before) / change : 0;
         row[i].share = fmax(0, fmin(1, share));
-        out->active[row[i].kind] += row[i].sum.after > 0;
+        out->active[row[i].kind] += (change < 0 ? row[i].sum.before : row[i].sum.after) > 0;
     }
     if (sums)
         qsort(row, sums, sizeof(*row), by_share);

@@ -79,6 +79,8 @@ static struct kt_incident *explained(struct kt_detect *d, const struct kt_signal
     case KT_C_PATH:
         return surge && gap(s->began, surge->began) <= 8 * d->length ? surge : NULL;
     case KT_C_DROP:
+        if (s->after == 0 && s->stream_kind == KT_STREAM_TOTAL)
+            return NULL; /* that nothing comes through at all is news, whatever was before */
         return outage ? outage : path ? path : surge ? surge : scan;
     default:
         return NULL;
@@ -300,7 +302,7 @@ int kt_fuse_step(struct kt_detect *d)
             return rc;
         if (in->open && !in->accepted)
             kt_activity_now(d)->tainted = true;
-        if (d->now >= in->noticed_at + KT_NORMAL)
+        if (d->now >= in->noticed_at + KT_NORMAL && kt_activity_now(d)->n)
             in->accepted = true;
     }
     return KT_OK;

@@ -260,7 +260,9 @@ static int drop(struct kt_detect *d, const struct levels *ls, struct level *l,
         return KT_OK;
     float low = kt_record_best(&l->low10, d, true), x = l->recent[d->now % RECENT];
     l->down = l->down || falls(d, ls, l, w, m, low);
-    if (held(d, l, 5, 2) >= 0.6f * fminf(low, l->down_before) || d->now > l->down_since + KT_NORMAL)
+    float after = held(d, l, 5, 2);
+    bool settled = d->now > l->down_since + KT_NORMAL && after > 0; /* nothing is never normal */
+    if (after >= 0.6f * fminf(low, l->down_before) || settled)
         l->down = false;
     if (!l->down)
         return KT_OK;
@@ -275,7 +277,7 @@ static int drop(struct kt_detect *d, const struct levels *ls, struct level *l,
         .confidence = 0.9,
         .severity = st->kind == KT_STREAM_TOTAL ? 0.8 : 0.5,
         .before = l->down_before * s,
-        .after = x * s,
+        .after = after * s,
         .measure = (enum kt_measure)m,
         .stream = (int)stream,
         .stream_kind = st->kind,

@@ -14,6 +14,9 @@
 #define DOUBT 1e-4  /* the chance that a healthy server looks so */
 #define GIVE_UP 60  /* intervals without a request after which an outage is not told any longer */
 
+/* Intervals are numbered as they were seen: those in which nothing at all comes through, where that
+ * is unusual, say nothing of any server and do not count. */
+
 struct server_key {
     uint8_t addr[16];
     uint16_t port;
@@ -25,11 +28,11 @@ struct server {
     struct server_key key;
     uint64_t touched;                            /* number of the interval + 1 */
     uint32_t answered, failed, refused, clients; /* in that interval */
-    float good, bad; /* intervals with answers; runs of intervals with failures only */
-    uint64_t last_good;
-    uint32_t row; /* intervals in a row with failures only */
+    float good, bad;    /* intervals with answers; runs of intervals with failures only */
+    uint64_t last_good; /* interval as seen */
+    uint32_t row;       /* intervals in a row with failures only */
     uint32_t requests, most_clients;
-    uint64_t first_fail, last_fail; /* numbers of intervals */
+    uint64_t first_fail, last_fail; /* intervals as seen */
     int64_t began, last;
     uint64_t ill_until; /* till then its delays and losses are its own */
     uint16_t app;
@@ -42,6 +45,8 @@ struct outage {
     unsigned watching;
     uint32_t touched[KT_ACTS];
     unsigned touches;
+    uint64_t seen;  /* intervals so far, without the blind ones */
+    uint64_t blind; /* in a row */
 };
 
 static int init(struct kt_detect *d, void **state)
@@ -100,11 +105,11 @@ static void judge(struct kt_detect *d, struct outage *o, struct server *s)
         if (!s->down)
             s->bad += s->row ? 1 : 0;
         s->row = 0;
-        s->last_good = d->now;
+        s->last_good = o->seen;
         return;
     }
     if (s->row == 0) {
-        s->first_fail = d->now;
+        s->first_fail = o->seen;
         s->began = d->start;
         s->requests = s->most_clients = 0;
     }
@@ -112,7 +117,7 @@ static void judge(struct kt_detect *d, struct outage *o, struct server *s)
     s->requests += s->failed;
     if (s->clients > s->most_clients)
         s->most_clients = s->clients;
-    s->last_fail = d->now;
+    s->last_fail = o->seen;
     s->last = d->start + d->length;
     if (!s->watched && s->good >= KNOWN && o->watching < WATCHED) {
         s->watched = true;
@@ -131,23 +136,24 @@ static unsigned enough(struct kt_detect *d, const struct server *s)
     return n < 2 ? 2 : n;
 }
 
-static bool is_down(struct kt_detect *d, const struct server *s)
+static bool is_down(struct kt_detect *d, const struct outage *o, const struct server *s)
 {
     if (s->down)
         return true;
     /* It must have been busy up to the moment: what rests for long may simply have moved. */
     uint64_t idle = s->first_fail - s->last_good;
-    return s->row >= enough(d, s) && s->requests >= 3 && d->now >= s->first_fail + 2 && idle <= 60;
+    return s->row >= enough(d, s) && s->requests >= 3 && o->seen >= s->first_fail + 2 && idle <= 60;
 }
 
-static int raise(struct kt_detect *d, struct server *s)
+/* It was down up to `last`: till it answered, or was asked in vain for the last time. */
+static int raise(struct kt_detect *d, const struct server *s, int64_t last)
 {
     double p = (s->bad + 1) / (s->good + s->bad + 2);
     struct kt_signal sig = {
         .class = KT_C_OUTAGE,
         .by = KT_BY_SLICES,
         .began = s->began,
-        .last = d->start + d->length,
+        .last = last,
         .confidence = fmin(0.98, 1 - pow(p, s->row < 4 ? s->row : 4)),
         .severity = fmin(0.95, 0.6 + 0.1 * log2(1 + s->most_clients)),
         .stream = -1,
@@ -163,10 +169,31 @@ static int raise(struct kt_detect *d, struct server *s)
     return kt_fuse_raise(d, &sig);
 }
 
+/* Is nothing to be seen at all, where there always was something? */
+static bool blind(struct kt_detect *d, struct outage *o)
+{
+    if (kt_activity_now(d)->n == 0 && (o->blind || kt_fuse_recent(d, KT_C_DROP, 0))) {
+        o->blind++;
+        return true;
+    }
+    /* What was told of before is over: who is down now is down anew. */
+    for (unsigned i = 0; o->blind > KT_QUIET + KT_REOPEN && i < o->watching; i++) {
+        struct server *s = kt_recent_at(&o->servers, o->watch[i]);
+        s->row = 0;
+        s->down = false;
+        s->last_good = o->seen;
+    }
+    o->blind = 0;
+    o->seen++;
+    return false;
+}
+
 static int step(struct kt_detect *d, void *state)
 {
     struct outage *o = state;
     struct kt_acts *acts = kt_activity_now(d);
+    if (blind(d, o))
+        return KT_OK;
     o->touches = 0;
     for (uint32_t i = 0; i < acts->n; i++) {
         kt_acts_prefetch(d, &o->servers, acts, i, KT_HINT_SERVER);
@@ -175,23 +202,24 @@ static int step(struct kt_detect *d, void *state)
     for (unsigned i = 0; i < o->touches; i++)
         judge(d, o, kt_recent_at(&o->servers, o->touched[i]));
     unsigned kept = 0;
-    for (unsigned i = 0; i < o->watching; i++) {
+    int rc = KT_OK;
+    for (unsigned i = 0; i < o->watching && rc == KT_OK; i++) {
         struct server *s = kt_recent_at(&o->servers, o->watch[i]);
-        if (s->row == 0 || d->now > s->last_fail + GIVE_UP) {
+        bool back = s->row == 0;
+        if (back || o->seen > s->last_fail + GIVE_UP) {
+            rc = back && s->down ? raise(d, s, d->start) : KT_OK;
             s->watched = s->down = false;
             s->row = 0;
             s->node.refs--;
             continue;
         }
         o->watch[kept++] = o->watch[i];
-        s->down = is_down(d, s);
+        s->down = is_down(d, o, s);
         s->ill_until = d->now + 10;
-        int rc = s->down ? raise(d, s) : KT_OK;
-        if (rc != KT_OK)
-            return rc;
+        rc = s->down ? raise(d, s, s->last) : KT_OK;
     }
     o->watching = kept;
-    return KT_OK;
+    return rc;
 }
 
 const struct kt_detector kt_detector_outage = {"outage", init, step, fini};

@@ -200,12 +200,135 @@ static void test_sweep(void **state)
     check_sweep(132, "10.0.1.66 probed 25 addresses by sctp");
 }
 
+static void silent(struct scene *s, int until)
+{
+    while (s->t < until)
+        closes(s);
+}
+
+/* As calm, but server 200 does not answer. */
+static void half(struct scene *s, int until)
+{
+    while (s->t < until) {
+        for (uint8_t i = 0; i < 20; i++) {
+            if (i % 2)
+                answered(s, i % 5, 201);
+            else
+                unanswered(s, i % 5, 200, KT_PROTO_UDP, 53);
+        }
+        closes(s);
+    }
+}
+
+/* Who is missing in a drop are those of before. */
+static void test_drop(void **state)
+{
+    (void)state;
+    struct scene *s = scene_new();
+    while (s->t < 100) {
+        for (uint8_t i = 0; i < 20; i++)
+            answered(s, i % 5, 201);
+        closes(s);
+    }
+    silent(s, 120);
+    assert_int_equal(s->events, 1);
+    assert_string_equal(s->event[0].title,
+                        "unknown fell from 40 to 0 packets/s: 100 % is 5 clients → "
+                        "10.0.2.201 port 53");
+    scene_free(s);
+}
+
+static void check_event(const struct scene *s, unsigned i, const char *kind, int began, int ended)
+{
+    const struct kt_event *e = &s->event[i];
+    assert_true(i < s->events);
+    assert_string_equal(e->kind, kind);
+    assert_int_equal(second(e->began), began);
+    assert_int_equal(e->ended ? second(e->ended) : 0, ended);
+}
+
+/* A server is down, and then the link is: from there on nothing is known of the server. */
+static void test_dead_link(void **state)
+{
+    (void)state;
+    struct scene *s = scene_new();
+    calm(s, 100);
+    half(s, 130);
+    check_event(s, 0, "outage", 100, 0);
+    silent(s, 150);
+    check_event(s, 0, "outage", 100, 130);
+    check_event(s, 1, "drop", 130, 0);
+    silent(s, 1500); /* nothing is never the new normal */
+    check_event(s, 1, "drop", 130, 0);
+    calm(s, 1600);
+    check_event(s, 1, "drop", 130, 1500);
+    half(s, 1620); /* what is normal is still known */
+    check_event(s, 2, "outage", 1600, 0);
+    assert_int_equal(s->events, 3);
+    scene_free(s);
+}
+
+/* The same, but the server is still down, or down for the first time, when the link is back. */
+static void test_down_behind_dead_link(void **state)
+{
+    (void)state;
+    for (int first = 0; first < 2; first++) {
+        struct scene *s = scene_new();
+        calm(s, 100);
+        if (!first)
+            half(s, 130);
+        else
+            calm(s, 130);
+        silent(s, 330);
+        half(s, 360);
+        check_event(s, first ? 0 : 1, "drop", 130, 330);
+        check_event(s, first ? 1 : 2, "outage", 330, 0);
+        calm(s, 400);
+        check_event(s, first ? 1 : 2, "outage", 330, 360);
+        assert_int_equal(s->events, first ? 2 : 3);
+        scene_free(s);
+    }
+}
+
+/* A hiccup of the link is none of the outage. */
+static void test_short_silence(void **state)
+{
+    (void)state;
+    struct scene *s = scene_new();
+    calm(s, 100);
+    half(s, 110);
+    silent(s, 115);
+    half(s, 130);
+    calm(s, 170);
+    check_event(s, 0, "outage", 100, 130);
+    assert_int_equal(s->events, 1);
+    scene_free(s);
+}
+
+/* Nobody asks any more, while others go on: its end is the last request. */
+static void test_nobody_asks(void **state)
+{
+    (void)state;
+    struct scene *s = scene_new();
+    calm(s, 100);
+    half(s, 110);
+    while (s->t < 200) {
+        for (uint8_t i = 0; i < 20; i++)
+            answered(s, i % 5, 201);
+        closes(s);
+    }
+    check_event(s, 0, "outage", 100, 110);
+    assert_int_equal(s->events, 1);
+    scene_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scan),
-        cmocka_unit_test(test_more),
-        cmocka_unit_test(test_sweep),
+        cmocka_unit_test(test_scan),          cmocka_unit_test(test_more),
+        cmocka_unit_test(test_sweep),         cmocka_unit_test(test_drop),
+        cmocka_unit_test(test_dead_link),     cmocka_unit_test(test_down_behind_dead_link),
+        cmocka_unit_test(test_short_silence), cmocka_unit_test(test_nobody_asks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
