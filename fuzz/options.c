@@ -12,11 +12,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static char name[] = "watch";
     const char *text = NULL, *listen = NULL;
-    uint64_t number = 7;
+    struct kt_option_number number = {.value = 7, .min = 1, .max = 64};
+    struct kt_option_list list = {0};
     bool flag = false;
     const struct kt_option options[] = {{"store", KT_OPTION_TEXT, &text, "FILE", ""},
                                         {"listen", KT_OPTION_TEXT, &listen, "ADDR:PORT", ""},
                                         {"workers", KT_OPTION_NUMBER, &number, "N", ""},
+                                        {"rules", KT_OPTION_LIST, &list, "PATH", ""},
                                         {"once", KT_OPTION_FLAG, &flag, NULL, ""},
                                         {0}};
     char *copy = fuzz_text(data, size), *argv[ARGS + 1] = {name}, *at = copy;
@@ -34,6 +36,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int i = 1; i <= n; i++)
         fuzz_must(strncmp(argv[i], "--", 2) != 0 && strlen(argv[i]) <= size);
     fuzz_must(!text || (text >= copy && text <= copy + size));
+    fuzz_must(number.value >= number.min && number.value <= number.max);
+    for (unsigned i = 0; i < list.n; i++)
+        fuzz_must(*list.text[i] && list.text[i] >= copy && list.text[i] <= copy + size);
     free(copy);
     return 0;
 }
