@@ -46,6 +46,8 @@ KT_MUST_USE ssize_t kt_reader_read_some(struct kt_reader *r, void *buf, size_t l
 /* Bytes consumed from the file so far (packed), and the file's size or 0: for a progress bar.
  * May be called from another thread. */
 void kt_reader_progress(const struct kt_reader *r, uint64_t *done, uint64_t *total);
+/* What messages call a path: itself, or "standard input". */
+const char *kt_input_name(const char *path);
 /* "plain", "gzip", … */
 const char *kt_reader_codec(const struct kt_reader *r);
 const char *kt_reader_name(const struct kt_reader *r);

@@ -147,6 +147,8 @@ static inline uint32_t kt_payload_captured(const struct kt_packet *p)
 
 /* Can packets of this link type (a number as in pcap files) be decoded? */
 bool kt_link_known(unsigned link);
+/* What tcpdump.org calls one that can't be, without LINKTYPE_: "USB_LINUX". NULL: a rare one. */
+const char *kt_link_name(unsigned link);
 
 /* Decodes in place; safe on any bytes. A packet without IP keeps key.ip == 0. */
 void kt_decode(struct kt_packet *p);

@@ -16,9 +16,10 @@
  * worker, the kernel keeps the packets of a flow together.
  *
  * Files are driven by the packets' own time: it never runs backwards (a packet that is late counts
- * in the interval that is open), and silence between packets gives empty intervals, at most 600 of
- * them; what is left of it is a gap. Live, the wall clock closes intervals too; what the kernel
- * hashes otherwise than its flow (an ICMP error, a packet in a tunnel) may come to another worker.
+ * in the interval that is open; more than an interval late is noticed, once an input), and silence
+ * between packets gives empty intervals, at most 600 of them; what is left of it is a gap. Live,
+ * the wall clock closes intervals too; what the kernel hashes otherwise than its flow (an ICMP
+ * error, a packet in a tunnel) may come to another worker.
  *
  * Ownership: packets belong to the source and are valid during the call; a result belongs to the
  * worker until its tick returns it, to `report` from then on. Everything in the options must
@@ -58,6 +59,9 @@ struct kt_pipeline_ops {
     int (*tick)(void *worker, const struct kt_tick *tick, void **result);
     /* The results of all workers (in the workers' order) for one tick. One thread at a time. */
     int (*report)(void *ctx, const struct kt_tick *tick, void **results, unsigned n);
+    /* A sentence about one of several inputs: the fault that ended it, or, with the code KT_OK,
+     * something odd about its time. From the thread that reads; may be NULL. */
+    void (*notice)(void *ctx, const struct kt_error *what);
     /* A result that no report took, after a failure. */
     void (*result_free)(void *result);
     void (*worker_free)(void *worker);
@@ -76,6 +80,7 @@ struct kt_pipeline_options {
 
 /* How the run stands: zero-initialise; read with kt_count_get() at any time from any thread. */
 struct kt_pipeline_stats {
+    uint64_t inputs;         /* that could be opened, so far */
     uint64_t packets, bytes; /* seen; bytes as on the wire */
     uint64_t not_ip, malformed;
     uint64_t lost;          /* packets known to be lost before they reached us */

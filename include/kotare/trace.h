@@ -116,7 +116,7 @@ bool kt_source_is_live(const struct kt_registry *registry, const char *uri);
 /* Bytes of the file that a URI names, packed as it is; 0: no regular file. */
 uint64_t kt_source_size(const struct kt_registry *registry, const char *uri);
 unsigned kt_source_flags(const struct kt_source *src);
-const char *kt_source_name(const struct kt_source *src);   /* the URI as given */
+const char *kt_source_name(const struct kt_source *src);   /* the URI, or "standard input" */
 const char *kt_source_format(const struct kt_source *src); /* the scheme that was found */
 void kt_source_close(struct kt_source *src);
 

@@ -42,7 +42,7 @@ struct kt_web_status {
     int64_t interval;
     unsigned earlier; /* runs that added to the store before this one */
     unsigned workers;
-    char warning[512]; /* the sentence of a fault that ended an input early, or "" */
+    char warning[2048]; /* sentences of faults and of what is odd in the inputs, a line each */
 };
 
 struct kt_web;

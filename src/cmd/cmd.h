@@ -18,6 +18,10 @@ int kt_cmd_count(int argc, char **argv);
  * errno `e` before. Returns the exit code: `code`, or that of the failure when it was 0. */
 int kt_cmd_said(int e, int code);
 
+/* Set by Ctrl-C, SIGTERM and SIGHUP once they are caught: end, with what there is so far. */
+extern struct kt_flag kt_cmd_stop;
+void kt_cmd_catch_stop(void);
+
 /* options.c: "--name value", "--name=value" and flags, from one table. What has a value may stand
  * once, but for a list. */
 enum kt_option_type { KT_OPTION_FLAG, KT_OPTION_TEXT, KT_OPTION_LIST, KT_OPTION_NUMBER };

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 struct count {
+    unsigned inputs; /* that could be opened */
     uint64_t packets, bytes, ip4, ip6, tcp, udp, icmp, other, not_ip, malformed;
 };
 
@@ -32,10 +33,11 @@ static int count_input(const char *input, const char *filter, struct count *c)
     struct kt_source *src;
     struct kt_packet packets[KT_BATCH];
     struct kt_batch batch = {.packet = packets};
-    const struct kt_source_options opt = {.filter = filter};
+    const struct kt_source_options opt = {.filter = filter, .stop = &kt_cmd_stop};
     int rc = kt_source_open(&src, kt_builtin_registry(), input, &opt, &err);
     if (rc == KT_OK) {
-        while ((rc = kt_source_read(src, &batch, &err)) == KT_OK) {
+        c->inputs++;
+        while (!kt_flag_get(&kt_cmd_stop) && (rc = kt_source_read(src, &batch, &err)) == KT_OK) {
             c->packets += batch.n;
             for (unsigned i = 0; i < batch.n; i++) {
                 kt_decode_headers(&packets[i]);
@@ -44,8 +46,8 @@ static int count_input(const char *input, const char *filter, struct count *c)
         }
         kt_source_close(src);
     }
-    if (rc >= 0)
-        return 0;
+    if (rc >= 0 || (rc == KT_ETRUNCATED && kt_flag_get(&kt_cmd_stop)))
+        return 0; /* who is told to stop ends anywhere: that is no fault */
     fprintf(stderr, "kotare: %s\n", err.text);
     return kt_code_exit(rc);
 }
@@ -70,10 +72,13 @@ int kt_cmd_count(int argc, char **argv)
     }
     struct count c = {0};
     int code = 0;
-    for (int i = 1; i <= n; i++) {
+    kt_cmd_catch_stop();
+    for (int i = 1; i <= n && !kt_flag_get(&kt_cmd_stop); i++) {
         int rc = count_input(argv[i], filter, &c);
         code = code ? code : rc;
     }
+    if (code && c.inputs == 0)
+        return code;
     const struct {
         const char *name;
         uint64_t value;

@@ -48,6 +48,24 @@ int kt_cmd_said(int e, int code)
     return code ? code : kt_code_exit(KT_EIO);
 }
 
+struct kt_flag kt_cmd_stop; /* the program's, not a library's: a signal handler needs it */
+
+static void on_signal(int number)
+{
+    (void)number;
+    kt_flag_set(&kt_cmd_stop);
+}
+
+void kt_cmd_catch_stop(void)
+{
+    const struct sigaction act = {.sa_handler = on_signal};
+    struct sigaction before;
+    sigaction(SIGINT, &act, NULL);
+    sigaction(SIGTERM, &act, NULL);
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) /* nohup */
+        sigaction(SIGHUP, &act, NULL);
+}
+
 static int dispatch(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--version") == 0)

@@ -56,7 +56,7 @@ static void end(struct kt_watch *w, struct kt_json *j)
         return;
     w->out_errno = errno;
     if (w->once && !w->store_path) /* then nobody gets anything of the rest */
-        kt_watch_stop();
+        kt_flag_set(&kt_cmd_stop);
 }
 
 void kt_report_flow(struct kt_watch *w, const struct kt_flow_record *r)
@@ -209,8 +209,8 @@ static void machines(struct kt_watch *w, const struct row *app, size_t apps,
     }
     kt_json_put_big(&j, "first", (int64_t)kt_count_get(&w->stats.first));
     kt_json_put_big(&j, "last", (int64_t)kt_count_get(&w->stats.last));
-    if (w->warning[0])
-        kt_json_put_str(&j, "warning", w->warning);
+    if (w->warnings.len)
+        kt_json_put_str(&j, "warning", w->warnings.data);
     end(w, &j);
 }
 

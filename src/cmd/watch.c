@@ -1,22 +1,10 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "watch.h"
 #include "plugins.h"
+#include <kotare/io.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-static struct kt_flag stop; /* the program's, not a library's: a signal handler needs it */
-
-static void on_signal(int number)
-{
-    (void)number;
-    kt_flag_set(&stop);
-}
-
-void kt_watch_stop(void)
-{
-    kt_flag_set(&stop);
-}
 
 /* ---- the pipeline's worker side ---- */
 
@@ -78,7 +66,7 @@ static int on_flows(void *ctx, const struct kt_flow_record *flows, size_t n)
     if (w->json)
         for (size_t i = 0; i < n; i++)
             kt_report_flow(w, &flows[i]);
-    return kt_store_add_flows(w->store, flows, n, label_of, w->rules, &w->fault);
+    return w->store ? kt_store_add_flows(w->store, flows, n, label_of, w->rules, &w->fault) : KT_OK;
 }
 
 static char *copy(const char *text)
@@ -117,7 +105,7 @@ static int on_event(void *ctx, const struct kt_event *event)
     e->filter = copy(event->filter);
     e->streams = copy(event->streams);
     e->id = w->event_store_id[at];
-    int rc = kt_store_put_event(w->store, e, &w->fault);
+    int rc = w->store ? kt_store_put_event(w->store, e, &w->fault) : KT_OK;
     w->event_store_id[at] = e->id;
     return rc;
 }
@@ -135,7 +123,7 @@ static int commit(struct kt_watch *w, bool now)
         t - w->committed < KT_SECOND * 9 / 10) /* each interval of a second, if it jitters too */
         return KT_OK;
     w->committed = t;
-    int rc = kt_store_commit(w->store, &w->fault);
+    int rc = w->store ? kt_store_commit(w->store, &w->fault) : KT_OK;
     if (rc == KT_OK)
         kt_count_set(&w->watched, (uint64_t)w->closed);
     if (rc == KT_OK && w->web)
@@ -167,11 +155,24 @@ static int report(void *ctx, const struct kt_tick *tick, void **results, unsigne
     return rc;
 }
 
+static void warn(struct kt_watch *w, const char *sentence)
+{
+    kt_buf_printf(&w->warnings, "%s%s", w->warnings.len ? "\n" : "", sentence);
+}
+
+static void notice(void *ctx, const struct kt_error *what)
+{
+    struct kt_watch *w = ctx;
+    w->input_faults += what->code < 0;
+    warn(w, what->text);
+}
+
 static const struct kt_pipeline_ops ops = {.worker_new = worker_new,
                                            .look = look,
                                            .packets = worker_packets,
                                            .tick = worker_tick,
                                            .report = report,
+                                           .notice = notice,
                                            .result_free = result_free,
                                            .worker_free = worker_free};
 
@@ -206,9 +207,12 @@ static void status(void *ctx, struct kt_web_status *s)
     size_t at = 0;
     for (unsigned i = 0; i < w->pipeline.input_count && at < sizeof s->input; i++)
         at += (size_t)snprintf(s->input + at, sizeof s->input - at, "%s%s", i ? ", " : "",
-                               w->pipeline.inputs[i]);
-    if (s->done) /* set before done, and never after */
-        memcpy(s->warning, w->warning, sizeof s->warning);
+                               kt_input_name(w->pipeline.inputs[i]));
+    if (s->done && w->warnings.len) { /* set before done, and never after */
+        snprintf(s->warning, sizeof s->warning, "%s", w->warnings.data);
+        if (w->warnings.len >= sizeof s->warning) /* whole sentences only */
+            *strrchr(s->warning, '\n') = '\0';
+    }
 }
 
 /* ---- start and end ---- */
@@ -228,7 +232,7 @@ static int begin_run(struct kt_watch *w, struct kt_error *err)
     }
     struct kt_buf names = {0};
     for (unsigned i = 0; i < w->pipeline.input_count; i++)
-        kt_buf_printf(&names, "%s%s", i ? "\n" : "", w->pipeline.inputs[i]);
+        kt_buf_printf(&names, "%s%s", i ? "\n" : "", kt_input_name(w->pipeline.inputs[i]));
     int rc = names.failed ? kt_fail(err, KT_ENOMEM, 0, "no memory for the names of the inputs")
                           : kt_store_begin_run(w->store, names.data, &w->earlier, err);
     kt_buf_free(&names);
@@ -246,6 +250,34 @@ static int load_rules(struct kt_watch *w, struct kt_error *err)
     return rc == KT_OK ? kt_rules_check(w->rules, err) : rc;
 }
 
+static int open_store(struct kt_watch *w, struct kt_error *err)
+{
+    int rc = kt_store_open(&w->store, w->store_path, KT_STORE_WRITE, err);
+    if (rc == KT_OK)
+        rc = kt_store_set_interval(w->store, w->pipeline.interval, err);
+    if (rc == KT_OK)
+        rc = begin_run(w, err);
+    return rc == KT_OK ? kt_store_commit(w->store, err) : rc;
+}
+
+/* The library's sentences know no options. */
+static int start_page(struct kt_watch *w, struct kt_error *err)
+{
+    struct kt_error e = {0};
+    int rc = kt_web_start(&w->web,
+                          &(struct kt_web_options){.listen = w->listen,
+                                                   .store_path = kt_store_path(w->store),
+                                                   .status = status,
+                                                   .rules = w->rules,
+                                                   .ctx = w},
+                          &e);
+    if (rc < 0)
+        return kt_fail(err, rc, 0, "--listen %s%s", e.text,
+                       rc == KT_EBUSY ? "; try another port, or --listen 127.0.0.1:0 for any" : "");
+    fprintf(stderr, "page: %s\n", kt_web_url(w->web));
+    return KT_OK;
+}
+
 static int start(struct kt_watch *w)
 {
     struct kt_error *err = &w->fault;
@@ -253,7 +285,14 @@ static int start(struct kt_watch *w)
     if (rc == KT_OK && kt_rules_announce(w->rules))
         rc = kt_expect_new(&w->expect, w->rules, err);
     if (rc == KT_OK)
-        rc = kt_store_open(&w->store, w->store_path, KT_STORE_WRITE, err);
+        rc = open_store(w, err);
+    if (rc == KT_EFULL && !w->live) { /* what can't be kept can be summed up */
+        w->unkept = true;
+        warn(w, err->text);
+        kt_store_close(w->store);
+        w->store = NULL;
+        rc = KT_OK;
+    }
     if (rc == KT_OK)
         rc = kt_detect_new(&w->detect,
                            &(struct kt_detect_options){.app_name = app_name, .ctx = w->rules}, err);
@@ -265,24 +304,7 @@ static int start(struct kt_watch *w)
                                                          .flows = on_flows,
                                                          .ctx = w},
                             err);
-    if (rc == KT_OK)
-        rc = kt_store_set_interval(w->store, w->pipeline.interval, err);
-    if (rc == KT_OK)
-        rc = begin_run(w, err);
-    if (rc == KT_OK)
-        rc = kt_store_commit(w->store, err);
-    if (rc == KT_OK && !w->once) {
-        rc = kt_web_start(&w->web,
-                          &(struct kt_web_options){.listen = w->listen,
-                                                   .store_path = kt_store_path(w->store),
-                                                   .status = status,
-                                                   .rules = w->rules,
-                                                   .ctx = w},
-                          err);
-        if (rc == KT_OK)
-            fprintf(stderr, "page: %s\n", kt_web_url(w->web));
-    }
-    return rc;
+    return rc == KT_OK && !w->once && w->store ? start_page(w, err) : rc;
 }
 
 static void finish(struct kt_watch *w)
@@ -297,35 +319,50 @@ static void finish(struct kt_watch *w)
         kt_event_fini(&w->events[i]);
     free(w->events);
     free(w->event_store_id);
+    kt_buf_free(&w->warnings);
     kt_buf_free(&w->line);
+}
+
+/* The inputs through the pipeline. False: not one of them could be read. */
+static bool read_inputs(struct kt_watch *w, int *rc)
+{
+    struct kt_error err = {0};
+    *rc = kt_pipeline_run(&w->pipeline, &ops, w, &w->stats, &err);
+    if (*rc < 0 && !err.code)
+        warn(w, w->fault.text[0] ? w->fault.text : kt_code_name(*rc));
+    else if (*rc < 0 && !w->input_faults)
+        warn(w, err.text);
+    if (*rc < 0 && w->store) /* what was good before the fault is kept and shown */
+        (void)!kt_store_commit(w->store, NULL);
+    return *rc == KT_OK || kt_count_get(&w->stats.inputs) > 0;
+}
+
+static void complain(const struct kt_watch *w)
+{
+    for (const char *at = w->warnings.data; at && *at;) {
+        size_t len = strcspn(at, "\n");
+        fprintf(stderr, "kotare: %.*s\n", (int)len, at);
+        at += len + (at[len] != '\0');
+    }
 }
 
 static int run(struct kt_watch *w)
 {
-    struct kt_error err = {0};
     int rc = start(w);
-    if (rc == KT_OK) {
-        rc = kt_pipeline_run(&w->pipeline, &ops, w, &w->stats, &err);
-        if (rc < 0 && !err.code)
-            err = w->fault;
-        if (rc < 0)
-            snprintf(w->warning, sizeof w->warning, "%s",
-                     err.text[0] ? err.text : kt_code_name(rc));
-        if (rc < 0) /* what was good before the fault is kept and shown */
-            (void)!kt_store_commit(w->store, NULL);
+    if (rc < 0)
+        warn(w, w->fault.text);
+    bool read = rc == KT_OK && read_inputs(w, &rc);
+    if (read) {
         kt_count_set(&w->done, 1);
         if (w->web)
             kt_web_changed(w->web);
         kt_report_summary(w);
-    } else {
-        snprintf(w->warning, sizeof w->warning, "%s", w->fault.text);
     }
-    if (w->warning[0])
-        fprintf(stderr, "kotare: %s\n", w->warning);
-    int code = kt_cmd_said(w->out_errno, kt_code_exit(rc));
-    if (w->web && !kt_flag_get(&stop)) {
+    complain(w);
+    int code = kt_cmd_said(w->out_errno, kt_code_exit(w->unkept ? KT_EFULL : rc));
+    if (read && w->web && !kt_flag_get(&kt_cmd_stop)) {
         fprintf(stderr, "the page stays at %s until Ctrl-C\n", kt_web_url(w->web));
-        while (!kt_flag_get(&stop))
+        while (!kt_flag_get(&kt_cmd_stop))
             usleep(100000);
     }
     finish(w);
@@ -377,12 +414,9 @@ int kt_cmd_watch(int argc, char **argv)
         active.value = w.live ? 10 : 300;
     w.active = (int64_t)active.value * KT_SECOND;
     w.pipeline.interval = (int64_t)seconds.value * KT_SECOND;
-    w.pipeline.stop = &stop;
+    w.pipeline.stop = &kt_cmd_stop;
     w.quiet = w.json || !isatty(STDERR_FILENO);
     signal(SIGPIPE, SIG_IGN);
-    struct sigaction act = {.sa_handler = on_signal};
-    sigaction(SIGINT, &act, NULL);
-    sigaction(SIGTERM, &act, NULL);
-    sigaction(SIGHUP, &act, NULL);
+    kt_cmd_catch_stop();
     return run(&w);
 }

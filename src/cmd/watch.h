@@ -30,6 +30,7 @@ struct kt_watch {
     struct kt_pipeline_stats stats;
     int out_errno; /* of the first line that could not be written */
     bool live;
+    bool unkept;           /* the disk was full before anything could be stored */
     struct kt_error fault; /* of an op, or of an input */
     /* what the events were, by the detector's number */
     struct kt_event *events;
@@ -42,12 +43,12 @@ struct kt_watch {
     unsigned earlier;      /* runs that added to the store before, and what they left: */
     int64_t earlier_first, earlier_last; /* 0: nothing */
     uint64_t done;
-    char warning[512];
+    struct kt_buf warnings;          /* sentences, a line each: faults, and what is odd of inputs */
+    unsigned input_faults;           /* how many of them are told by the pipeline */
     int64_t committed, shown, began; /* monotonic */
     struct kt_buf line;
 };
 
-void kt_watch_stop(void); /* as Ctrl-C does */
 void kt_report_progress(struct kt_watch *w, bool last);
 void kt_report_flow(struct kt_watch *w, const struct kt_flow_record *r);
 void kt_report_summary(struct kt_watch *w);

@@ -70,10 +70,15 @@ static int read_head(struct kt_reader *r, struct kt_error *err)
     return KT_OK;
 }
 
+const char *kt_input_name(const char *path)
+{
+    return strcmp(path, "-") == 0 ? "standard input" : path;
+}
+
 static int open_file(struct kt_reader *r, const char *path, struct kt_error *err)
 {
     bool standard = strcmp(path, "-") == 0;
-    r->name = strdup(standard ? "standard input" : path);
+    r->name = strdup(kt_input_name(path));
     if (!r->name)
         return kt_fail(err, KT_ENOMEM, 0, "%s: no memory", path);
     struct stat st;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "internal.h"
+#include <kotare/io.h>
 
 /* Far enough from the ends of the type that sums of times and time-outs never overflow. */
 #define TIME_MAX INT64_C(4000000000000000000)
@@ -13,14 +14,47 @@ static void progress(struct kt_feed *f, bool over)
         f->lost_before += st.lost_nic + st.lost_ring;
         st = (struct kt_trace_stats){0};
     }
-    kt_count_set(&f->stats->bytes_done, f->done_before + st.bytes_done);
-    kt_count_set(&f->stats->lost, f->lost_before + st.lost_nic + st.lost_ring);
+    kt_count_set(&f->run->stats->bytes_done, f->done_before + st.bytes_done);
+    kt_count_set(&f->run->stats->lost, f->lost_before + st.lost_nic + st.lost_ring);
+}
+
+static void notice(const struct kt_feed *f, const struct kt_error *what)
+{
+    if (f->run->ops->notice)
+        f->run->ops->notice(f->run->ctx, what);
+}
+
+/* Tells of packets that came late, and begins anew. */
+static void tell_late(struct kt_feed *f)
+{
+    const char *name = kt_source_name(f->src);
+    const char *latest = kt_input_name(f->run->opt->inputs[f->latest_input]);
+    unsigned long long n = f->late.packets;
+    double by = (double)f->late.by / (double)KT_SECOND;
+    struct kt_error e = {0};
+    if (f->late.first)
+        kt_fail(&e, KT_OK, 0,
+                "%s: begins before the end of %s: %llu of its packets came more than an interval "
+                "late, by up to %.1f s; give inputs in order of time",
+                name, latest, n, by);
+    else if (n)
+        kt_fail(&e, KT_OK, 0,
+                "%s: its time runs backwards: %llu of its packets came more than an interval late, "
+                "by up to %.1f s",
+                name, n, by);
+    if (n)
+        notice(f, &e);
+    memset(&f->late, 0, sizeof f->late);
+    if (f->latest > f->latest_before)
+        f->latest_input = f->next_input - 1;
+    f->latest_before = f->latest;
 }
 
 static void close_input(struct kt_feed *f)
 {
     if (!f->src)
         return;
+    tell_late(f);
     progress(f, true);
     kt_source_close(f->src);
     f->src = NULL;
@@ -29,27 +63,51 @@ static void close_input(struct kt_feed *f)
 /* An input that was told to stop ends anywhere: that is no fault. */
 static void keep_fault(struct kt_feed *f, const struct kt_error *err)
 {
-    bool stopped = f->opt->stop && kt_flag_get(f->opt->stop) && err->code == KT_ETRUNCATED;
-    if (!f->fault.code && !stopped)
+    bool stopped =
+        f->run->opt->stop && kt_flag_get(f->run->opt->stop) && err->code == KT_ETRUNCATED;
+    if (stopped)
+        return;
+    if (!f->fault.code)
         f->fault = *err;
+    notice(f, err);
 }
 
 static int open_next(struct kt_feed *f)
 {
     while (!f->src) {
-        if (f->next_input >= f->opt->input_count || (f->opt->stop && kt_flag_get(f->opt->stop)))
+        if (f->next_input >= f->run->opt->input_count ||
+            (f->run->opt->stop && kt_flag_get(f->run->opt->stop)))
             return KT_END;
         struct kt_error err = {0};
-        const char *uri = f->opt->inputs[f->next_input++];
-        f->source.filter = f->opt->filter;
-        int rc = kt_source_open(&f->src, f->opt->registry, uri, &f->source, &err);
+        const char *uri = f->run->opt->inputs[f->next_input++];
+        f->source.filter = f->run->opt->filter;
+        int rc = kt_source_open(&f->src, f->run->opt->registry, uri, &f->source, &err);
         if (rc < 0) {
             if (!err.code)
-                kt_fail(&err, rc, 0, "%s: %s", uri, kt_code_name(rc));
+                kt_fail(&err, rc, 0, "%s: %s", kt_input_name(uri), kt_code_name(rc));
             keep_fault(f, &err);
+            continue;
         }
+        f->first_seq = f->seq;
+        kt_count_add(&f->run->stats->inputs, 1);
     }
     return KT_OK;
+}
+
+/* The time of a packet, and whether that is behind what came before. */
+static inline void keep_time(struct kt_feed *f, struct kt_packet *p)
+{
+    p->ts = p->ts < 1 ? 1 : p->ts > TIME_MAX ? TIME_MAX : p->ts;
+    if (KT_LIKELY(p->ts >= f->latest)) {
+        f->latest = p->ts;
+        return;
+    }
+    int64_t by = f->latest - p->ts;
+    if (KT_LIKELY(by <= f->run->interval))
+        return;
+    f->late.first |= p->seq == f->first_seq;
+    f->late.packets++;
+    f->late.by = by > f->late.by ? by : f->late.by;
 }
 
 int kt_feed_read(struct kt_feed *f, struct kt_batch *batch)
@@ -64,7 +122,7 @@ int kt_feed_read(struct kt_feed *f, struct kt_batch *batch)
             for (unsigned i = 0; i < batch->n; i++) {
                 struct kt_packet *p = &batch->packet[i];
                 p->seq = f->seq++;
-                p->ts = p->ts < 1 ? 1 : p->ts > TIME_MAX ? TIME_MAX : p->ts;
+                keep_time(f, p);
             }
             progress(f, false);
             return KT_OK;

@@ -53,15 +53,22 @@ static inline unsigned kt_steer_owner(const struct kt_packet *p, unsigned worker
 
 /* ---- feed.c: several inputs as one trace ---- */
 
+struct kt_run;
 struct kt_feed {
-    const struct kt_pipeline_options *opt;
-    struct kt_pipeline_stats *stats;
+    const struct kt_run *run;
     struct kt_source_options source;
     struct kt_source *src;
     unsigned next_input;
-    uint64_t seq;
+    uint64_t seq, first_seq;           /* of the next packet, of this input's first one */
     uint64_t done_before, lost_before; /* of the inputs that are over */
-    struct kt_error fault;             /* the first one */
+    int64_t latest, latest_before;     /* time so far, and when this input was opened */
+    unsigned latest_input;             /* which one had it then */
+    struct {
+        uint64_t packets; /* of this input, by more than an interval */
+        int64_t by;       /* the most */
+        bool first;       /* the first packet, too */
+    } late;
+    struct kt_error fault; /* the first one */
 };
 
 /* KT_OK with packets, KT_END. Faults are kept in feed->fault. */

@@ -214,6 +214,7 @@ int kt_run_live(struct kt_run *r, struct kt_error *err)
         pthread_mutex_unlock(&end.lock);
     }
     if (rc == KT_OK) {
+        kt_count_set(&r->stats->inputs, 1);
         struct kt_ring *results[KT_WORKERS_MAX];
         for (unsigned w = 0; w < r->workers; w++)
             results[w] = lane[w].results;

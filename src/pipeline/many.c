@@ -176,8 +176,7 @@ int kt_run_many(struct kt_run *r, struct kt_error *err)
         .run = r,
         /* A parcel that is not full yet pins PARCEL_BLOCKS at most: with more blocks than that a
          * reader that waits for one can count on a worker to give it back. */
-        .feed = {.opt = r->opt,
-                 .stats = r->stats,
+        .feed = {.run = r,
                  .source = {.blocks = (r->workers * 2 + 2) * PARCEL_BLOCKS, .stop = r->opt->stop}},
         .steer = kt_steer_new(r->seed),
         .hand = hand};

@@ -36,7 +36,7 @@ int kt_run_inline(struct kt_run *r, struct kt_error *err)
 {
     struct kt_packet packets[KT_BATCH];
     struct kt_batch batch = {.packet = packets};
-    struct kt_feed feed = {.opt = r->opt, .stats = r->stats, .source = {.stop = r->opt->stop}};
+    struct kt_feed feed = {.run = r, .source = {.stop = r->opt->stop}};
     struct kt_intervals iv = {.length = r->interval, .silence = r->opt->silence, .start = -1};
     struct kt_steer *steer = kt_steer_new(r->seed);
     void *worker = steer ? r->ops->worker_new(r->ctx, 0) : NULL;

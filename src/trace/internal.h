@@ -66,7 +66,7 @@ void kt_filter_free(struct kt_filter *f);
 
 struct kt_source {
     const struct kt_source_ops *ops;
-    char name[512];           /* the URI as given */
+    char name[512];           /* the URI, or "standard input" */
     struct kt_reader *reader; /* files: opened by the core, which looked for the format */
     struct kt_window window;  /* files: stands at the first byte when the format is opened */
     uint64_t seq;
@@ -92,6 +92,9 @@ static inline void kt_packet_set(struct kt_packet *p, const uint8_t *data, int64
     p->flags = 0;
     p->hash = 0;
 }
+
+/* KT_EUNSUPPORTED: the window stands at what has packets of a link type not known here. */
+int kt_link_fail(const struct kt_window *w, unsigned link, struct kt_error *err);
 
 extern const struct kt_source_ops kt_source_pcap;
 extern const struct kt_source_ops kt_source_pcapng;

@@ -80,8 +80,7 @@ static int read_header(struct pcap *p, struct kt_window *w, struct kt_error *err
         p->fcs = (link >> 28) * 2; /* counted in 16-bit words */
     link &= 0x03ffffff;
     if (!kt_link_known(link))
-        return kt_window_fail(w, KT_EUNSUPPORTED, err,
-                              "packets of link type %u can't be decoded here", link);
+        return kt_link_fail(w, link, err);
     p->link = (uint16_t)link;
     w->at += FILE_HEADER;
     return KT_OK;

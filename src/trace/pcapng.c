@@ -98,8 +98,7 @@ static int add_packet(struct kt_source *s, uint32_t type, const uint8_t *body, s
         return bad(s, why, err);
     const struct kt_ng_interface *i = &g->interface[r.interface];
     if (!kt_link_known(i->link))
-        return kt_window_fail(&s->window, KT_EUNSUPPORTED, err,
-                              "packets of link type %u can't be decoded here", i->link);
+        return kt_link_fail(&s->window, i->link, err);
     if (r.timed) /* a simple packet has no time of its own: that of the one before */
         g->last_ts = kt_ng_time(i, r.ticks);
     struct kt_packet *p = &batch->packet[batch->n++];

@@ -62,6 +62,14 @@ static const struct kt_source_ops *by_first_bytes(const struct kt_registry *regi
     return NULL;
 }
 
+int kt_link_fail(const struct kt_window *w, unsigned link, struct kt_error *err)
+{
+    const char *name = kt_link_name(link);
+    return kt_window_fail(w, KT_EUNSUPPORTED, err,
+                          "packets of link type %u%s%s%s can't be decoded here", link,
+                          name ? " (" : "", name ? name : "", name ? ")" : "");
+}
+
 static int open_file(struct kt_source *s, const struct kt_registry *registry, const char *path,
                      const struct kt_source_options *opt, struct kt_error *err)
 {
@@ -99,8 +107,8 @@ int kt_source_open(struct kt_source **src, const struct kt_registry *registry, c
     *src = NULL;
     struct kt_source *s = calloc(1, sizeof *s);
     if (!s)
-        return kt_fail(err, KT_ENOMEM, 0, "no memory to open %s", uri);
-    snprintf(s->name, sizeof s->name, "%s", uri);
+        return kt_fail(err, KT_ENOMEM, 0, "no memory to open %s", kt_input_name(uri));
+    snprintf(s->name, sizeof s->name, "%s", kt_input_name(uri));
     s->ops = by_scheme(registry, uri, &what);
     if (!s->ops && is_interface(uri))
         s->ops = live_ops(registry);

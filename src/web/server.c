@@ -222,9 +222,11 @@ static int open_socket(struct kt_web *w, int *fd, struct kt_error *err)
 {
     struct kt_web_address a;
     if (!kt_web_listen_parse(w->opt.listen, &a))
-        return kt_fail(err, KT_EINVAL, 0,
-                       "%s: an address to listen on looks like 127.0.0.1:8470 or [::1]:8470",
-                       w->opt.listen);
+        return kt_fail(
+            err, KT_EINVAL, 0,
+            "%s: an address to listen on looks like 127.0.0.1:8470 or [::1]:8470, with a port "
+            "up to 65535",
+            w->opt.listen);
     int one = 1;
     *fd = socket(a.sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (*fd < 0 || setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||

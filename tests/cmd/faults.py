@@ -45,7 +45,8 @@ def sentence(stderr, path):
 
 
 def check(folder, path, code, pattern, packets, name=None, **how):
-    """The same by `count`, `watch` with one and with three workers: sentence, exit code, what is kept."""
+    """The same by `count`, `watch` with one and with three workers: sentence, exit code, what is kept. `packets`
+    None: it can't be read at all, so the sentence is all that is said."""
     for words in (("count", "--json"), ("watch", "--once", "--json", "--store", f"{folder}/s.kt"),
                   ("watch", "--once", "--json", "--store", f"{folder}/s.kt", "--workers", 3)):
         for end in ("", "-wal", "-shm"):
@@ -58,6 +59,9 @@ def check(folder, path, code, pattern, packets, name=None, **how):
         assert re.fullmatch(pattern, said), (said, pattern)
         assert done.returncode == code, (path, done.returncode)
         found = whole.lines(done.stdout)
+        if packets is None:
+            assert not found
+            continue
         last = found[-1]
         assert last["packets"] == packets, (words, last, packets)
         if words[0] == "count":
@@ -80,7 +84,7 @@ def test_truncated(folder):
 
 def test_truncated_header(folder):
     check(folder, write(f"{folder}/short.pcap", GOOD[:17]), 2,
-          "at byte 0: the file ends inside its header: 17 of 24 bytes are there", 0)
+          "at byte 0: the file ends inside its header: 17 of 24 bytes are there", None)
 
 
 def test_longer_than_the_file(folder):
@@ -125,7 +129,8 @@ def test_corrupt_packed(folder):
         with open(path, "rb") as f:
             packed = f.read()
         write(path, packed[:len(packed) // 2])
-        counted = whole.lines(whole.run(KOTARE, "count", path, "--json").stdout)[0]["packets"]
+        told = whole.lines(whole.run(KOTARE, "count", path, "--json").stdout)
+        counted = told[0]["packets"] if told else None
         assert suffix in ("bz2", "xz") or 0 < counted < len(big), (suffix, counted)
         check(folder, path, 2, r"at packed byte \d+: the file ends inside the (gzip|zstd|xz|bzip2|lz4) data", counted)
         middle = len(packed) // 2
@@ -137,18 +142,20 @@ def test_corrupt_packed(folder):
 
 def test_unknown_link(folder):
     check(folder, write(f"{folder}/link.pcap", GOOD[:20] + struct.pack("<I", 147) + GOOD[24:]), 2,
-          "at byte 0: packets of link type 147 can't be decoded here", 0)
+          r"at byte 0: packets of link type 147 \(USER0\) can't be decoded here", None)
+    check(folder, write(f"{folder}/link.pcap", GOOD[:20] + struct.pack("<I", 65000) + GOOD[24:]), 2,
+          "at byte 0: packets of link type 65000 can't be decoded here", None)
     packets = [(t, d, len(d), 147 if i == CUT_AT else 1) for i, (t, d) in enumerate(PACKETS)]
     path = pcapng(f"{folder}/link.pcapng", packets)
-    check(folder, path, 2, r"at byte \d+: packets of link type 147 can't be decoded here", CUT_AT)
+    check(folder, path, 2, r"at byte \d+: packets of link type 147 \(USER0\) can't be decoded here", CUT_AT)
 
 
 def test_no_capture(folder):
     check(folder, write(f"{folder}/text.txt", b"hello, world\n"), 2,
-          r"at byte 0: this is no trace format known here \(it begins 68 65 6c 6c\)", 0)
-    check(folder, write(f"{folder}/empty.pcap", b""), 2, "the file is empty", 0)
-    check(folder, f"{folder}/missing.pcap", 3, "cannot open: No such file or directory", 0)
-    check(folder, folder, 1, "is a directory", 0)
+          r"at byte 0: this is no trace format known here \(it begins 68 65 6c 6c\)", None)
+    check(folder, write(f"{folder}/empty.pcap", b""), 2, "the file is empty", None)
+    check(folder, f"{folder}/missing.pcap", 3, "cannot open: No such file or directory", None)
+    check(folder, folder, 1, "is a directory", None)
 
 
 def test_standard_input(folder):
@@ -158,18 +165,70 @@ def test_standard_input(folder):
         check(folder, "-", 2, rf"at byte {at}: the file ends inside a record: 20 bytes are there, \d+ were announced",
               CUT_AT, "standard input", stdin=f)
     with open(os.devnull, "rb") as f:
-        check(folder, "-", 2, "the file is empty", 0, "standard input", stdin=f)
+        check(folder, "-", 2, "the file is empty", None, "standard input", stdin=f)
 
 
 def test_the_rest_goes_on(folder):
-    """A fault of one input does not touch the others, before or behind; the first one's code is given."""
-    cut = write(f"{folder}/cut.pcap", GOOD[:record_at(CUT_AT) + 3])
-    good = write(f"{folder}/good.pcap", GOOD)
+    """A fault of one input does not touch the others, before or behind; each is told, the first one's code is given."""
+    later = lambda n: pcap_bytes([(t + n * 60 * traffic.SECOND, d) for t, d in PACKETS])
+    cut = write(f"{folder}/cut.pcap", later(1)[:record_at(CUT_AT) + 3])
+    good, last = write(f"{folder}/good.pcap", GOOD), write(f"{folder}/last.pcap", later(2))
     for n in (1, 3):
-        done = whole.run(KOTARE, "watch", good, cut, f"{folder}/missing.pcap", good, "--once", "--json", "--workers", n)
+        done = whole.run(KOTARE, "watch", good, cut, f"{folder}/missing.pcap", last, "--once", "--json", "--workers", n)
         assert done.returncode == 2
-        assert sentence(done.stderr, cut).startswith("at byte ")
-        assert whole.lines(done.stdout)[-1]["packets"] == 2 * len(PACKETS) + CUT_AT
+        said = [line.removeprefix("kotare: ") for line in done.stderr.decode().splitlines()]
+        assert said[0].startswith(f"{cut}: at byte ")
+        assert said[1:] == [f"{folder}/missing.pcap: cannot open: No such file or directory"]
+        summary = whole.lines(done.stdout)[-1]
+        assert summary["packets"] == 2 * len(PACKETS) + CUT_AT and summary["warning"].splitlines() == said
+
+
+def test_nothing_to_read(folder):
+    """Then there is no summary, and no page that would stay, also over a store that holds something."""
+    good, store = write(f"{folder}/good.pcap", GOOD), f"{folder}/a.kt"
+    missing, empty = f"{folder}/missing.pcap", write(f"{folder}/empty.pcap", b"")
+    assert whole.run(KOTARE, "watch", good, "--once", "--store", store).returncode == 0
+    for more in ((), ("--store", store), ("--json",), ("--workers", 2)):
+        done = whole.run(KOTARE, "watch", missing, empty, "--listen", "127.0.0.1:0", *more)
+        said = [line for line in done.stderr.decode().splitlines() if line.startswith("kotare: ")]
+        assert done.returncode == 3 and not done.stdout
+        assert said == [f"kotare: {missing}: cannot open: No such file or directory",
+                        f"kotare: {empty}: the file is empty"]
+    done = whole.run(KOTARE, "watch", good, "--filter", "prot 53", "--listen", "127.0.0.1:0")
+    assert done.returncode == 1 and not done.stdout and b"the filter 'prot 53' is wrong" in done.stderr
+    done = whole.run(KOTARE, "count", good, "--filter", "prot 53")
+    assert done.returncode == 1 and not done.stdout
+    assert sum(f["packets_up"] + f["packets_down"] for f in whole.read_store(store)["flows"]) == len(PACKETS)
+
+
+# ---- time that runs backwards ----
+
+def test_late_packets(folder):
+    """Told once an input, with how many and by how much; within an interval nobody minds."""
+    second = traffic.SECOND
+    frame = PACKETS[0][1]
+    at = lambda *times: pcap_bytes([(1800000000 * second + int(t * second), frame) for t in times])
+    early, late = write(f"{folder}/early.pcap", at(0, 5, 10)), write(f"{folder}/late.pcap", at(20, 40))
+    back = write(f"{folder}/back.pcap", at(50, 60, 52.5, 57, 61, 60))
+    late_by = "of its packets came more than an interval late, by up to"
+    for words, said in [
+            ((early, late), []),
+            ((late, early), [f"{early}: begins before the end of {late}: 3 {late_by} 40.0 s; "
+                             "give inputs in order of time"]),
+            ((early, back), [f"{back}: its time runs backwards: 2 {late_by} 7.5 s"]),
+            ((back, late), [f"{back}: its time runs backwards: 2 {late_by} 7.5 s",
+                            f"{late}: begins before the end of {back}: 2 {late_by} 41.0 s; "
+                            "give inputs in order of time"]),
+            ((back, "--interval", 10), []),
+            ((back, "--interval", 7), [f"{back}: its time runs backwards: 1 {late_by} 7.5 s"])]:
+        for n in (1, 2):
+            done = whole.run(KOTARE, "watch", *words, "--once", "--json", "--workers", n)
+            assert done.returncode == 0
+            assert done.stderr.decode().splitlines() == [f"kotare: {line}" for line in said], done.stderr
+            assert whole.lines(done.stdout)[-1].get("warning") == ("\n".join(said) or None)
+    with open(early, "rb") as f:
+        done = whole.run(KOTARE, "watch", late, "-", "--once", stdin=f)
+    assert done.stderr.startswith(b"kotare: standard input: begins before the end of ")
 
 
 def test_interface(folder):
@@ -283,7 +342,14 @@ def test_port_in_use(folder):
         address = "127.0.0.1:%d" % s.getsockname()[1]
         done = whole.run(KOTARE, "watch", write(f"{folder}/good.pcap", GOOD), "--listen", address)
         assert done.returncode == 3
-        assert sentence(done.stderr, address) == "can't listen there: Address already in use"
+        assert sentence(done.stderr, f"--listen {address}") == ("can't listen there: Address already in use; try another "
+                                                               "port, or --listen 127.0.0.1:0 for any")
+
+
+def test_port_that_is_none(folder):
+    done = whole.run(KOTARE, "watch", write(f"{folder}/good.pcap", GOOD), "--listen", "127.0.0.1:65536")
+    assert done.returncode == 1 and not done.stdout
+    assert sentence(done.stderr, "--listen 127.0.0.1:65536").endswith("with a port up to 65535")
 
 
 whole.main(globals())

@@ -67,7 +67,7 @@ def files(folder):
     packet = struct.pack("<IIII", 1800000000, 0, 60, 60) + bytes(60)
     for name, data in {
             "empty.pcap": b"", "text.txt": b"hello world\n", "short.pcap": head[:10],
-            "link.pcap": head[:20] + b"\x99\0\0\0", "whole.pcap": head + 3 * packet,
+            "link.pcap": head[:20] + b"\xbd\0\0\0", "whole.pcap": head + 3 * packet,
             "cut.pcap": head + 2 * packet + packet[:40],
             "cut.pcap.zst": SAMPLE.read_bytes()[:300000],
             "my.rule": b"protocol: a\nname: A\ntransport: tcp\ncategory: test\npriority: 10\nshape x: text \"x\"\n"

@@ -63,7 +63,7 @@ export function Notices() {
           {s && s.last !== '0' ? `What is shown goes up to ${clock(s.last)}. ` : ''}Trying again…
         </div>
       )}
-      {s?.warning && <div class="notice warn"><strong>Part of the input could not be read.</strong> {s.warning}</div>}
+      {s?.warning && <div class="notice warn"><strong>Not all went well with the input.</strong> {s.warning}</div>}
     </div>
   );
 }
