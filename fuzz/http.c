@@ -1,25 +1,11 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later
  *
- * What a query string may hold: "NAME?key=value&…" goes to the API over an own small store, and
- * comes back as JSON or as an error with a sentence. (HTTP itself is libmicrohttpd's.)
+ * Bytes from a connection: what of them is the head of a request is read, however it comes in
+ * pieces; what it asks goes to the API over an own small store, and comes back as JSON or as an
+ * error with a sentence.
  */
 #include "fuzz.h"
 #include "web/internal.h"
-
-#define PARAMS 16
-struct params {
-    char *key[PARAMS], *value[PARAMS];
-    unsigned n;
-};
-
-static const char *param(void *ctx, const char *name)
-{
-    const struct params *p = ctx;
-    for (unsigned i = 0; i < p->n; i++)
-        if (strcmp(p->key[i], name) == 0)
-            return p->value[i];
-    return NULL;
-}
 
 static struct kt_flow_label label_of(void *ctx, unsigned label)
 {
@@ -59,6 +45,18 @@ static void clean_up(void)
     kt_store_close(store);
 }
 
+/* Text of a request is whole, clean, and of that request. */
+static void check_text(const char *text, const char *head, size_t len)
+{
+    bool inside = text >= head && text < head + len;
+    for (const uint8_t *p = (const uint8_t *)text; *p;) {
+        size_t n = kt_utf8_len(p, strlen((const char *)p));
+        fuzz_must(n > 0 && (*p >= 0x20 || strchr("\t\n\r", *p)) && *p != 0x7f);
+        p += n;
+    }
+    fuzz_must(inside || !*text || strcmp(text, "/") == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (!store) {
@@ -67,27 +65,38 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         web.store_path = strdup(kt_store_path(store));
         atexit(clean_up);
     }
-    char *text = fuzz_text(data, size), *at;
-    struct params p = {0};
-    at = strchr(text, '?');
-    while (at && p.n < PARAMS) {
-        *at++ = '\0';
-        p.key[p.n] = at;
-        char *value = strpbrk(at, "=&");
-        p.value[p.n] = NULL;
-        at = value ? strchr(value, '&') : NULL;
-        if (value && *value == '=') {
-            *value = '\0';
-            p.value[p.n] = value + 1;
-        }
-        p.n++;
+    char *head = malloc(size ? size : 1);
+    memcpy(head, data, size);
+    size_t scanned = 0, whole = kt_http_head(head, size, &scanned), len = 0;
+    scanned = 0;
+    for (size_t have = 0; !len && have <= size; have += 1 + have / 3)
+        len = kt_http_head(head, have, &scanned);
+    fuzz_must(!len || len == whole);
+    struct kt_http_request ask;
+    struct kt_web_job job = {.ask = &ask, .until = INT64_MAX};
+    if (!whole) {
+        free(head);
+        return 0;
     }
-    struct kt_buf out = {0};
-    unsigned status = kt_web_api(&web, text, param, &p, &out);
-    if (out.failed || !out.data || *out.data != '{' ||
-        (status != 200 && status != 400 && status != 404))
-        abort();
-    kt_buf_free(&out);
-    free(text);
+    if (!kt_http_parse(&ask, head, whole)) {
+        fuzz_must(ask.status >= 400 && ask.code && *ask.sentence && !ask.keep);
+        kt_web_error_json(&job.out, ask.code, ask.sentence);
+    } else {
+        kt_web_host_ours(ask.host);
+        check_text(ask.path, head, whole);
+        for (unsigned i = 0; i < ask.params; i++) {
+            check_text(ask.param[i].name, head, whole);
+            check_text(ask.param[i].value, head, whole);
+        }
+        if (strncmp(ask.path, KT_WEB_API, strlen(KT_WEB_API)) == 0) {
+            kt_web_api(&web, &job);
+            fuzz_must(job.status == 200 || job.status == 400 || job.status == 404);
+        } else {
+            kt_web_error_json(&job.out, "", ask.path);
+        }
+    }
+    fuzz_must(!job.out.failed && kt_json_valid(job.out.data, job.out.len));
+    kt_buf_free(&job.out);
+    free(head);
     return 0;
 }

@@ -55,6 +55,7 @@ struct kt_web_options {
      * kt_web_stop(). */
     const struct kt_rules *rules;
     void *ctx;
+    int64_t patience; /* how long a request may take to come, and a query to be answered; 0: 10 s */
 };
 
 KT_MUST_USE int kt_web_start(struct kt_web **web, const struct kt_web_options *opt,

@@ -11,8 +11,7 @@ enum { POINTS = 600, POINTS_MAX = 5000, TOP = 12, TOP_MAX = 1000, LIMIT = 100, L
 struct request {
     struct kt_web *web;
     struct kt_store *store;
-    kt_web_param *param;
-    void *ctx;
+    struct kt_web_job *job;
     struct kt_buf *out;
     struct kt_error err;
     int64_t from, to;
@@ -20,20 +19,45 @@ struct request {
 
 /* ---- writing ---- */
 
-static unsigned fail(struct request *r, unsigned status, const char *code, const char *sentence)
+void kt_web_error_json(struct kt_buf *out, const char *code, const char *sentence)
 {
-    kt_buf_clear(r->out);
-    struct kt_json j = kt_json(r->out);
+    struct kt_json j = kt_json(out);
     kt_json_open(&j, '{');
     kt_json_put_str(&j, "error", sentence);
     kt_json_put_str(&j, "code", code);
     kt_json_close(&j, '}');
+}
+
+static unsigned fail(struct request *r, unsigned status, const char *code, const char *sentence)
+{
+    kt_buf_clear(r->out);
+    kt_web_error_json(r->out, code, sentence);
     return status;
+}
+
+/* Asked by the store, every few hundred rows. */
+static bool given_up(void *ctx)
+{
+    const struct request *r = ctx;
+    return kt_flag_get(&r->job->left) || kt_flag_get(&r->web->closing) ||
+           kt_monotonic() > r->job->until;
+}
+
+static unsigned fail_given_up(struct request *r)
+{
+    if (kt_flag_get(&r->web->closing))
+        return fail(r, 503, "stopping", "the program is ending");
+    if (kt_flag_get(&r->job->left))
+        return fail(r, 400, "left", "the connection was closed before there was an answer");
+    return fail(r, 503, "slow",
+                "the query took too long and was given up: narrow the window or the filter");
 }
 
 static unsigned fail_code(struct request *r, int rc)
 {
     const char *why = r->err.text[0] ? r->err.text : kt_code_name(rc);
+    if (rc == KT_ECANCELED)
+        return fail_given_up(r);
     if (rc == KT_EINVAL)
         return fail(r, 400, "invalid", why);
     return rc == KT_EBUSY ? fail(r, 503, "busy", why) : fail(r, 500, "failed", why);
@@ -43,7 +67,7 @@ static unsigned fail_code(struct request *r, int rc)
 
 static int number(struct request *r, const char *name, int64_t least, int64_t most, int64_t *value)
 {
-    const char *s = r->param(r->ctx, name);
+    const char *s = kt_http_param(r->job->ask, name);
     if (!s || !*s)
         return KT_OK;
     char *end;
@@ -119,12 +143,6 @@ void kt_web_status_json(struct kt_web *w, struct kt_buf *out)
     kt_json_put_u64(&j, "earlier_runs", s.earlier);
     kt_json_put_str(&j, "warning", s.warning);
     kt_json_close(&j, '}');
-}
-
-static unsigned status(struct request *r)
-{
-    kt_web_status_json(r->web, r->out);
-    return 200;
 }
 
 /* ---- /applications ---- */
@@ -302,9 +320,10 @@ static void series_json(struct request *r, const struct kt_store_result *q, int 
 
 static unsigned series(struct request *r)
 {
-    const char *kind_text = r->param(r->ctx, "kind"), *name = r->param(r->ctx, "name");
+    const char *kind_text = kt_http_param(r->job->ask, "kind"),
+               *name = kt_http_param(r->job->ask, "name");
     int kind = kind_text && *kind_text ? kt_stream_kind_parse(kind_text) : KT_STREAM_TOTAL;
-    int metric = metric_of(r->param(r->ctx, "metric"));
+    int metric = metric_of(kt_http_param(r->job->ask, "metric"));
     if (kind < 0)
         return fail(r, 400, "invalid",
                     "kind must be total, app, category, direction, port or health");
@@ -343,8 +362,9 @@ static int flow_json(void *ctx, const struct kt_stored_flow *flow)
 
 static unsigned flows(struct request *r)
 {
-    const char *filter = r->param(r->ctx, "filter"), *sort = r->param(r->ctx, "sort");
-    const char *order = r->param(r->ctx, "order");
+    const char *filter = kt_http_param(r->job->ask, "filter"),
+               *sort = kt_http_param(r->job->ask, "sort");
+    const char *order = kt_http_param(r->job->ask, "order");
     int64_t offset = 0, limit = LIMIT;
     uint64_t total = 0;
     struct kt_expr *expr = NULL;
@@ -468,7 +488,7 @@ static void rule_json(struct kt_json *j, const struct kt_rules *rules, unsigned 
 static unsigned rules(struct request *r)
 {
     const struct kt_rules *rules = r->web->opt.rules;
-    const char *id = r->param(r->ctx, "id");
+    const char *id = kt_http_param(r->job->ask, "id");
     struct kt_json j = kt_json(r->out);
     kt_json_open(&j, '{');
     kt_json_key(&j, "rules");
@@ -483,28 +503,35 @@ static unsigned rules(struct request *r)
 
 /* ---- all of them ---- */
 
-unsigned kt_web_api(struct kt_web *w, const char *name, kt_web_param *param, void *ctx,
-                    struct kt_buf *out)
+void kt_web_api(struct kt_web *w, struct kt_web_job *job)
 {
     static const struct {
         const char *name;
         unsigned (*reply)(struct request *);
-    } table[] = {{"status", status}, {"applications", applications},
-                 {"series", series}, {"flows", flows},
-                 {"events", events}, {"fields", fields},
+    } table[] = {{"applications", applications},
+                 {"series", series},
+                 {"flows", flows},
+                 {"events", events},
+                 {"fields", fields},
                  {"rules", rules}};
-    struct request r = {.web = w, .param = param, .ctx = ctx, .out = out};
-    for (size_t i = 0; i < KT_ARRAY_LEN(table); i++) {
-        if (strcmp(table[i].name, name) != 0)
-            continue;
-        int rc = window(&r);
-        if (rc == KT_OK)
-            rc = kt_web_reader_get(w, &r.store, &r.err);
-        if (rc < 0)
-            return fail_code(&r, rc);
-        unsigned code = table[i].reply(&r);
-        kt_web_reader_put(w, r.store);
-        return out->failed ? 500 : code;
+    struct request r = {.web = w, .job = job, .out = &job->out};
+    const char *name = job->ask->path + strlen(KT_WEB_API);
+    size_t i = 0;
+    while (i < KT_ARRAY_LEN(table) && strcmp(table[i].name, name) != 0)
+        i++;
+    if (i == KT_ARRAY_LEN(table)) {
+        job->status = fail(&r, 404, "not-found", "there is nothing at this path");
+        return;
     }
-    return fail(&r, 404, "not-found", "there is nothing at this path");
+    int rc = given_up(&r) ? KT_ECANCELED : window(&r);
+    if (rc == KT_OK)
+        rc = kt_web_reader_get(w, &r.store, &r.err);
+    if (rc < 0) {
+        job->status = fail_code(&r, rc);
+        return;
+    }
+    kt_store_stop_when(r.store, given_up, &r);
+    job->status = table[i].reply(&r);
+    kt_store_stop_when(r.store, NULL, NULL);
+    kt_web_reader_put(w, r.store);
 }

@@ -13,8 +13,10 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <kotare/web.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,7 +110,7 @@ static inline void fill_flows(struct kt_store *st, unsigned n)
     }
 }
 
-static inline int start_web(void **state)
+static inline int start_web_with(void **state, int64_t patience)
 {
     struct fixture *f = calloc(1, sizeof *f);
     pthread_mutex_init(&f->lock, NULL);
@@ -125,11 +127,23 @@ static inline int start_web(void **state)
     struct kt_web_options opt = {.listen = "127.0.0.1:0",
                                  .store_path = kt_store_path(f->store),
                                  .status = give_status,
+                                 .patience = patience,
                                  .ctx = f};
     MUST(kt_web_start(&f->web, &opt, why));
     assert_int_equal(sscanf(kt_web_url(f->web), "http://127.0.0.1:%u/", &f->port), 1);
     *state = f;
     return 0;
+}
+
+static inline int start_web(void **state)
+{
+    return start_web_with(state, 0);
+}
+
+/* One that waits for a second only. */
+static inline int start_hasty_web(void **state)
+{
+    return start_web_with(state, KT_SECOND);
 }
 
 static inline int stop_web(void **state)
@@ -142,15 +156,43 @@ static inline int stop_web(void **state)
     return 0;
 }
 
-static inline int dial(const struct fixture *f)
+/* As a peer of its own: 127.0.0.`peer`. */
+static inline int dial_from(const struct fixture *f, unsigned peer)
 {
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)f->port)};
+    struct sockaddr_in me = {.sin_family = AF_INET};
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    me.sin_addr.s_addr = htonl(INADDR_LOOPBACK - 1 + peer);
     struct timeval patience = {10, 0};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    assert_int_equal(bind(fd, (struct sockaddr *)&me, sizeof me), 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
     return fd;
+}
+
+static inline int dial(const struct fixture *f)
+{
+    return dial_from(f, 1);
+}
+
+/* Reads until the server hangs up; false: it does not within 10 s. */
+static inline bool hung_up(int fd)
+{
+    char some[4096];
+    ssize_t n;
+    while ((n = recv(fd, some, sizeof some, 0)) > 0)
+        ;
+    return n == 0 || errno == ECONNRESET;
+}
+
+/* Without reading. */
+static inline bool connected(int fd)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+    return info.tcpi_state == TCP_ESTABLISHED;
 }
 
 struct reply {
@@ -160,16 +202,12 @@ struct reply {
     struct kt_buf raw;
 };
 
-/* Sends bytes as they are and reads until the server closes. */
-static inline struct reply talk(const struct fixture *f, const char *bytes, size_t len)
+/* Reads until the server closes; the connection is closed. */
+static inline struct reply hear(int fd)
 {
     struct reply r = {0};
     char part[8192];
     ssize_t n;
-    int fd = dial(f);
-    for (size_t at = 0; at < len; at += (size_t)n)
-        if ((n = send(fd, bytes + at, len - at, MSG_NOSIGNAL)) <= 0)
-            break;
     while ((n = recv(fd, part, sizeof part, 0)) > 0)
         kt_buf_add(&r.raw, part, (size_t)n);
     close(fd);
@@ -182,6 +220,22 @@ static inline struct reply talk(const struct fixture *f, const char *bytes, size
         sscanf(r.head, "HTTP/1.%*d %d", &r.status);
     }
     return r;
+}
+
+/* Sends bytes as they are. */
+static inline void say(int fd, const char *bytes, size_t len)
+{
+    ssize_t n;
+    for (size_t at = 0; at < len; at += (size_t)n)
+        if ((n = send(fd, bytes + at, len - at, MSG_NOSIGNAL)) <= 0)
+            break;
+}
+
+static inline struct reply talk(const struct fixture *f, const char *bytes, size_t len)
+{
+    int fd = dial(f);
+    say(fd, bytes, len);
+    return hear(fd);
 }
 
 static inline struct reply ask(const struct fixture *f, const char *method, const char *path,

@@ -108,11 +108,20 @@ static void wrong_questions(void **state)
         {"/api/v1/series?kind=app&top=1001", 400, "top must be"},
         {"/api/v1/series?kind=app&top=1000&points=1001", 400, "points times top"},
         {"/api/v1/flows?filter=app+%3D%3D", 400, "error"},
-        {"/api/v1/flows?filter=%22%00%01%ff", 400, "error"},
+        {"/api/v1/flows?filter=%22%00%01%ff", 400, "control character"},
         {"/api/v1/flows?sort=colour", 400, "sorted"},
         {"/api/v1/flows?order=up", 400, "order"},
         {"/api/v1/flows?limit=1001", 400, "limit must be"},
         {"/api/v1/flows?offset=999999999&limit=9", 400, "only the first"},
+        {"/api/v1/flows?filter=%00", 400, "filter holds a control character (%00)"},
+        {"/api/v1/flows?filter=app%00", 400, "filter holds a control character (%00)"},
+        {"/api/v1/flows?filter=%1b", 400, "filter holds a control character (%1b)"},
+        {"/api/v1/flows?filter=%ff", 400, "filter is not UTF-8"},
+        {"/api/v1/flows?filter=%ed%a0%80", 400, "filter is not UTF-8"},
+        {"/api/v1/flows?filter=%zz", 400, "two hex digits"},
+        {"/api/v1/flows?filter=%4", 400, "two hex digits"},
+        {"/api/v1/flows?fil%00ter=x", 400, "a name in the query holds"},
+        {"/api/v1/status%00more", 400, "the path holds"},
         {"/api/v1/nothing", 404, "nothing at this path"},
         {"/api/v1/", 404, "nothing at this path"},
         {"/api/v2/status", 404, "nothing at this path"},
@@ -280,7 +289,8 @@ static void hostile_requests(void **state)
                                          : (char)kt_mix64(k + i, UINT64_C(0x9e3779b97f4a7c15));
             memcpy(text + big - (sizeof end - 1), end, sizeof end - 1);
             struct reply r = talk(f, text, big);
-            assert_true(r.status == 0 || r.status >= 400);
+            if (r.status < 400 || !r.body || !strstr(r.body, "\",\"code\":\""))
+                fail_msg("%s… (%u) gives %d", starts[i], filling, r.status);
             drop(&r);
         }
     free(text);
@@ -292,6 +302,128 @@ static void hostile_requests(void **state)
     expect(f, "/api/v1/status", ".packets", "7");
     for (unsigned i = 0; i < KT_ARRAY_LEN(left); i++)
         close(left[i]);
+}
+
+/* Requests as they should not be, or need not be. */
+static void odd_requests(void **state)
+{
+    const struct fixture *f = *state;
+#define HOST "Host: localhost\r\n"
+#define END "Connection: close\r\n\r\n"
+#define STATUS "GET /api/v1/status HTTP/1.1\r\n"
+    static const struct {
+        const char *text;
+        int status;
+    } cases[] = {
+        {"GET /api/v1/status HTTP/1.0\r\n\r\n", 200},
+        {"\r\n\r\n" STATUS HOST END, 200},
+        {"GET /api/v1/status HTTP/1.1\nHost: localhost\nConnection: close\n\n", 200},
+        {"GET http://localhost/api/v1/status HTTP/1.1\r\n" HOST END, 200},
+        {"GET http://127.0.0.1:99?x=y HTTP/1.1\r\nHost: evil.example\r\n" END, 200},
+        {"GET http://evil.example/api/v1/status HTTP/1.1\r\n" HOST END, 403},
+        {"GET http://localhost:99@evil/ HTTP/1.1\r\n" HOST END, 403},
+        {"GET / HTTP/1.1\r\n" END, 400},
+        {STATUS HOST HOST END, 400},
+        {STATUS HOST "Host : x\r\n" END, 400},
+        {STATUS HOST " folded\r\n" END, 400},
+        {STATUS HOST "no colon\r\n" END, 400},
+        {STATUS HOST "X: a\rb\r\n" END, 400},
+        {STATUS HOST "X: \x01\r\n" END, 400},
+        {"GET api/v1/status HTTP/1.1\r\n" HOST END, 400},
+        {"GET  /api/v1/status HTTP/1.1\r\n" HOST END, 400},
+        {"GET /api/v1/status\r\n" HOST END, 400},
+        {"GET /api/v1/status HTTP/1.1 \r\n" HOST END, 400},
+        {"GET /api/v1/status HTTP/2.0\r\n" HOST END, 505},
+        {"G{T / HTTP/1.1\r\n" HOST END, 400},
+        {"get / HTTP/1.1\r\n" HOST END, 405},
+        {"OPTIONS * HTTP/1.1\r\n" HOST END, 405},
+        {"CONNECT localhost:443 HTTP/1.1\r\n" HOST END, 405},
+        {"POST / HTTP/1.1\r\n" HOST "Content-Length: 5\r\n" END "hello", 405},
+        {STATUS HOST "Content-Length: 0\r\n" END, 200},
+        {STATUS HOST "Content-Length: 0\r\nContent-Length: 5\r\n" END "hello", 413},
+        {STATUS HOST "Content-Length: -5\r\n" END, 400},
+        {STATUS HOST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n" END "0\r\n\r\n", 413},
+        {STATUS HOST "Transfer-Encoding: chunked\r\n" END "5\r\nhello\r\n0\r\n\r\n", 413},
+    };
+    for (size_t i = 0; i < KT_ARRAY_LEN(cases); i++) {
+        struct reply r = talk(f, cases[i].text, strlen(cases[i].text));
+        if (r.status != cases[i].status)
+            fail_msg("%s gives %d", cases[i].text, r.status);
+        assert_non_null(strstr(r.head, "Connection: close"));
+        drop(&r);
+    }
+    static const char nul[] = "GET /api/v1/status\0x HTTP/1.1\r\n" HOST END;
+    struct reply r = talk(f, nul, sizeof nul - 1);
+    assert_int_equal(r.status, 400);
+    drop(&r);
+}
+
+/* However long it is, the answer says so, or is one. */
+static void long_requests(void **state)
+{
+    const struct fixture *f = *state;
+    static const char *const filling[] = {"a", "a=b&", "&", "%41"};
+    for (size_t n = 1000; n < 70000; n += n < 17000 ? 797 : 4099)
+        for (size_t i = 0; i < KT_ARRAY_LEN(filling); i++) {
+            struct kt_buf path = {0};
+            kt_buf_str(&path, "/api/v1/flows?sort=");
+            while (path.len + strlen(filling[i]) <= n)
+                kt_buf_str(&path, filling[i]);
+            struct reply r = get(f, path.data);
+            int want = n > 16384 ? 414 : filling[i][0] == '&' ? 200 : 400;
+            if (n <= 16384 && n > 16200)
+                want = r.status == 431 ? 431 : want; /* with what follows */
+            if (r.status != want || !r.body || *r.body != '{')
+                fail_msg("%zu bytes of %s give %d", n, filling[i], r.status);
+            drop(&r);
+            kt_buf_free(&path);
+        }
+    struct kt_buf headers = {0};
+    while (headers.len < 20000)
+        kt_buf_str(&headers, "X: y\r\n");
+    struct reply r = ask(f, "GET", "/api/v1/status", headers.data);
+    assert_int_equal(r.status, 431);
+    drop(&r);
+    headers.len = 6 * 99;
+    headers.data[headers.len] = '\0';
+    r = ask(f, "GET", "/api/v1/status", headers.data); /* many fields, not many bytes */
+    assert_int_equal(r.status, 431);
+    drop(&r);
+    kt_buf_free(&headers);
+}
+
+/* One after the other, in order, though all were sent at once and in pieces. */
+static void pipelined_requests(void **state)
+{
+    const struct fixture *f = *state;
+    struct kt_buf all = {0}, got = {0};
+    for (unsigned i = 0; i < 50; i++)
+        kt_buf_printf(&all, "%s /api/v1/%s%u HTTP/1.1\r\nHost: [::1]\r\n%s\r\n",
+                      i == 20 ? "HEAD" : "GET", i % 2 ? "nothing" : "flows?limit=0&offset=", i,
+                      i == 49 ? "Connection: close\r\n" : "");
+    int fd = dial(f);
+    for (size_t at = 0, n; at < all.len; at += n) {
+        n = all.len - at < 700 ? all.len - at : 700;
+        say(fd, all.data + at, n);
+    }
+    char part[8192];
+    for (ssize_t n; (n = recv(fd, part, sizeof part, 0)) > 0;)
+        kt_buf_add(&got, part, (size_t)n);
+    close(fd);
+    const char *at = got.data;
+    for (unsigned i = 0; i < 50; i++) {
+        char want[32];
+        snprintf(want, sizeof want, "\"offset\":%u,", i);
+        assert_non_null(at = strstr(at, i % 2 ? "HTTP/1.1 404" : "HTTP/1.1 200"));
+        assert_non_null(at = strstr(at, "\r\n\r\n"));
+        if (i != 20)
+            assert_non_null(at = strstr(at, i % 2 ? "not-found" : want));
+        else
+            assert_int_equal(strncmp(at + 4, "HTTP/1.1 404", 12), 0);
+    }
+    assert_null(strstr(at, "HTTP/1.1"));
+    kt_buf_free(&all);
+    kt_buf_free(&got);
 }
 
 struct asker {
@@ -375,6 +507,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(hosts, start_web, stop_web),
         cmocka_unit_test_setup_teardown(methods_and_bodies, start_web, stop_web),
         cmocka_unit_test_setup_teardown(hostile_requests, start_web, stop_web),
+        cmocka_unit_test_setup_teardown(odd_requests, start_web, stop_web),
+        cmocka_unit_test_setup_teardown(long_requests, start_web, stop_web),
+        cmocka_unit_test_setup_teardown(pipelined_requests, start_web, stop_web),
         cmocka_unit_test_setup_teardown(many_at_once, start_web, stop_web),
         cmocka_unit_test_setup_teardown(addresses_to_listen_on, start_web, stop_web),
     };
