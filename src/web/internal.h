@@ -43,7 +43,7 @@ struct kt_web {
     struct kt_flag closing, ended;    /* asked to stop; nothing but the connections runs any more */
     struct kt_store *reader[READERS]; /* idle ones, under the lock */
     unsigned readers;
-    /* conn.c; of its thread alone */
+    /* loop.c; of its thread alone */
     pthread_t loop;
     bool looping, deaf; /* deaf: no descriptor was left, so nobody is accepted for a moment */
     int epoll, wake_fd, listen_fd;
@@ -88,13 +88,15 @@ bool kt_web_listen_parse(const char *listen, struct kt_web_address *a);
  * Host: only literal addresses and localhost are served. NULL: no such header. */
 bool kt_web_host_ours(const char *host);
 
-/* server.c: answers a request by one of the functions of conn.c. */
+/* server.c: answers a request by one of the functions of reply.c. */
 void kt_web_answer(struct kt_web *w, struct kt_web_conn *c, const struct kt_http_request *ask);
 
-/* conn.c */
+/* loop.c */
 int kt_web_conns_start(struct kt_web *w);
 void kt_web_conns_stop(struct kt_web *w); /* after the jobs and the stream */
 void kt_web_wake(struct kt_web *w);       /* any thread: a job is done, or there is news */
+
+/* reply.c; on the loop's thread */
 /* `headers` are whole lines. The body outlives the answer, or `own` holds it. */
 void kt_web_reply(struct kt_web_conn *c, unsigned status, const char *headers, const void *body,
                   size_t len, struct kt_buf *own);
