@@ -10,6 +10,7 @@
 #include "store/internal.h"
 #include "web/internal.h"
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 static char path[64];
@@ -196,23 +197,23 @@ static void change_rows(struct kt_cursor *in)
 
 /* ---- what is asked of it ---- */
 
-static const char *param(void *ctx, const char *name)
-{
-    const char *const *p = ctx;
-    for (; *p; p += 2)
-        if (strcmp(p[0], name) == 0)
-            return p[1];
-    return NULL;
-}
-
+/* params: names and values in turn, NULL at the end. */
 static void ask(struct kt_web *web, const char *name, const char *const *params)
 {
-    struct kt_buf out = {0};
-    unsigned status = kt_web_api(web, name, param, (void *)(uintptr_t)params, &out);
+    char api[64];
+    snprintf(api, sizeof api, "%s%s", KT_WEB_API, name);
+    struct kt_http_request request = {.path = api};
+    for (; *params; params += 2, request.params++) {
+        request.param[request.params].name = params[0];
+        request.param[request.params].value = params[1];
+    }
+    struct kt_web_job job = {.ask = &request, .until = INT64_MAX};
+    kt_web_api(web, &job);
+    unsigned status = job.status;
     fuzz_must(status == 200 || status == 400 || status == 404 || status == 500 || status == 503);
-    fuzz_must(out.len && json_valid(out.data, out.len));
-    fuzz_must((status == 200) == (memcmp(out.data, "{\"error\":", 9) != 0));
-    kt_buf_free(&out);
+    fuzz_must(job.out.len && json_valid(job.out.data, job.out.len));
+    fuzz_must((status == 200) == (memcmp(job.out.data, "{\"error\":", 9) != 0));
+    kt_buf_free(&job.out);
 }
 
 static void read_it(void)
