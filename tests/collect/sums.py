@@ -41,6 +41,9 @@ def agree(what, path, store=None, more=(), codes=(0,)):
     done = whole.run(KOTARE, *words)
     assert done.returncode in codes, (what, done.returncode, done.stderr)
     found = whole.lines(done.stdout)
+    if done.returncode and not found:  # nothing in it could be read
+        assert done.stderr, what
+        return NOTHING[:2], NOTHING[:2]
     summary = found[-1]
     total = row(summary)
     flows = whole.of_type(found, "flow")
