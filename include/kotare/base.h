@@ -252,6 +252,8 @@ static inline uint64_t kt_mix64(uint64_t a, uint64_t b)
 }
 
 uint64_t kt_hash(const void *data, size_t len, uint64_t seed);
+/* A seed that outsiders cannot guess, a new one each time. */
+uint64_t kt_random_seed(void);
 
 /* ---- growing arrays ----------------------------------------------------------------------- */
 

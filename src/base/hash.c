@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include <kotare/base.h>
+#include <sys/random.h>
 
 uint64_t kt_hash(const void *data, size_t len, uint64_t seed)
 {
@@ -17,4 +18,12 @@ uint64_t kt_hash(const void *data, size_t len, uint64_t seed)
         memcpy(&tail, p, len);
     h = kt_mix64(h ^ tail, UINT64_C(0xa0761d6478bd642f));
     return kt_mix64(h, UINT64_C(0x8ebc6af09c88c6e3));
+}
+
+uint64_t kt_random_seed(void)
+{
+    uint64_t seed;
+    if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
+        seed = (uint64_t)kt_now();
+    return seed;
 }

@@ -211,7 +211,8 @@ static int close_interval(struct kt_collect *c, int64_t start, int64_t length,
         rc = add_slice(c, &slices[i]);
     if (rc < 0)
         return kt_fail(err, rc, 0, "no memory for streams");
-    kt_health_close(&c->health, s, &has_rtt);
+    if (kt_health_close(&c->health, s, &has_rtt) < 0)
+        return kt_fail(err, KT_ENOMEM, 0, "no memory for streams");
     if (!c->begun)
         c->first_interval = start;
     c->begun = true;

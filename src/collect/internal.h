@@ -51,18 +51,22 @@ void kt_announcers_find(struct announcers *all, struct kt_announcer *a);
 
 struct opened {
     uint64_t from, to; /* hashes: the initiator, and the address and port it went for */
+    uint32_t targets;  /* of `from`, in its first entry */
 };
 struct health {
     uint32_t rtt, retransmits, refused, unanswered, fanout; /* streams */
     uint32_t *rtt_us;
     size_t rtts, rtt_cap;
+    uint64_t seed;
     struct opened *opened;
     size_t opens, open_cap;
+    uint32_t *slot; /* for counting targets: entries of `opened`, one higher */
+    size_t slot_cap;
 };
 int kt_health_init(struct health *h, struct streams *s);
 int kt_health_slice(struct health *h, struct streams *s, const struct kt_slice *slice);
 /* Sets what needs the whole interval; `has_rtt` tells whether that stream has a value. */
-void kt_health_close(struct health *h, struct streams *s, bool *has_rtt);
+int kt_health_close(struct health *h, struct streams *s, bool *has_rtt);
 void kt_health_fini(struct health *h);
 
 #endif

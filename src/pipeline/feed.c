@@ -94,20 +94,28 @@ static int open_next(struct kt_feed *f)
     return KT_OK;
 }
 
-/* The time of a packet, and whether that is behind what came before. */
-static inline void keep_time(struct kt_feed *f, struct kt_packet *p)
+static void count_late(struct kt_feed *f, const struct kt_packet *p, int64_t by)
 {
-    p->ts = p->ts < 1 ? 1 : p->ts > TIME_MAX ? TIME_MAX : p->ts;
-    if (KT_LIKELY(p->ts >= f->latest)) {
-        f->latest = p->ts;
-        return;
-    }
-    int64_t by = f->latest - p->ts;
-    if (KT_LIKELY(by <= f->run->interval))
-        return;
     f->late.first |= p->seq == f->first_seq;
     f->late.packets++;
     f->late.by = by > f->late.by ? by : f->late.by;
+}
+
+/* Positions and times of packets, and which are far behind what came before. */
+static void keep_order(struct kt_feed *f, struct kt_packet *p, unsigned n)
+{
+    uint64_t seq = f->seq;
+    int64_t latest = f->latest, patience = f->run->interval;
+    for (; n; n--, p++) {
+        int64_t ts = p->ts < 1 ? 1 : p->ts > TIME_MAX ? TIME_MAX : p->ts;
+        p->seq = seq++;
+        p->ts = ts;
+        if (KT_UNLIKELY(latest - ts > patience))
+            count_late(f, p, latest - ts);
+        latest = ts > latest ? ts : latest;
+    }
+    f->seq = seq;
+    f->latest = latest;
 }
 
 int kt_feed_read(struct kt_feed *f, struct kt_batch *batch)
@@ -119,11 +127,7 @@ int kt_feed_read(struct kt_feed *f, struct kt_batch *batch)
         struct kt_error err = {0};
         int rc = kt_source_read(f->src, batch, &err);
         if (rc == KT_OK) {
-            for (unsigned i = 0; i < batch->n; i++) {
-                struct kt_packet *p = &batch->packet[i];
-                p->seq = f->seq++;
-                keep_time(f, p);
-            }
+            keep_order(f, batch->packet, batch->n);
             progress(f, false);
             return KT_OK;
         }

@@ -33,6 +33,11 @@ struct kt_intervals {
 
 /* Must a tick come before a packet of time `ts`? Fills it and opens what comes next; ask again. */
 bool kt_intervals_due(struct kt_intervals *iv, int64_t ts, struct kt_tick *tick);
+/* No tick before this packet: what kt_intervals_due() would say of nearly all, quicker. */
+static inline bool kt_intervals_inside(const struct kt_intervals *iv, int64_t ts)
+{
+    return iv->start >= 0 && ts - iv->start < iv->length && iv->since < KT_TICK_PACKETS;
+}
 /* The open interval ends with the input. */
 struct kt_tick kt_intervals_last(const struct kt_intervals *iv);
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-3.0-or-later */
 #include "internal.h"
-#include <sys/random.h>
 
 static int tick_inline(struct kt_run *r, void *worker, const struct kt_tick *tick)
 {
@@ -17,7 +16,7 @@ static int batch_inline(struct kt_run *r, void *worker, struct kt_intervals *iv,
     unsigned from = 0;
     int rc = KT_OK;
     for (unsigned i = 0; i < batch->n && rc == KT_OK; i++) {
-        while (rc == KT_OK && !kt_run_stopped(r) &&
+        while (rc == KT_OK && !kt_intervals_inside(iv, batch->packet[i].ts) && !kt_run_stopped(r) &&
                kt_intervals_due(iv, batch->packet[i].ts, &tick)) {
             if (i > from)
                 rc = r->ops->packets(worker, batch->packet + from, i - from);
@@ -86,8 +85,7 @@ int kt_pipeline_run(const struct kt_pipeline_options *o, const struct kt_pipelin
                        run.workers, KT_WORKERS_MAX);
     if (run.interval < KT_SECOND)
         return kt_fail(err, KT_EINVAL, 0, "an interval must last a second at least");
-    if (getrandom(&run.seed, sizeof run.seed, 0) != sizeof run.seed)
-        run.seed = (uint64_t)kt_now() ^ (uintptr_t)&run;
+    run.seed = kt_random_seed();
     bool live = false;
     for (unsigned i = 0; i < o->input_count; i++)
         live |= kt_source_is_live(o->registry, o->inputs[i]);

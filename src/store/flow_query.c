@@ -282,7 +282,7 @@ static int load_labels(struct query *q)
     bool ok = true;
     while (ok && (rc = sqlite3_step(s)) == SQLITE_ROW) {
         int64_t id = sqlite3_column_int64(s, 0);
-        if (id < 0 || id > UINT16_MAX)
+        if (id < (int64_t)q->labels || id > UINT16_MAX) /* damaged tables may not be in order */
             continue;
         struct label *more = realloc(q->label, ((size_t)id + 1) * sizeof *more);
         if (!(ok = more))
