@@ -20,7 +20,8 @@ test-packages:
 	@scripts/install-packages test
 
 build: packages
-	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) --prefix=$(PREFIX) -Dtests=false
+	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) --prefix=$(PREFIX) -Dtests=false \
+		-Doptimization=3 -Db_lto=true
 	@ninja -C $(BUILD)
 
 # The program is built as users get it; the tests by gcc under ASan and UBSan, and by clang under
