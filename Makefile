@@ -68,6 +68,7 @@ install: build
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)
 	@ninja -C $(BUILD)
 	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
+	@[ "$$(id -u)" != 0 ] || chown -R --reference=Makefile $(BUILD) # by sudo: it stays its owner's
 
 clean:
 	rm -rf $(BUILD) $(CHECKED) $(THREADED) $(FUZZED) ui/node_modules ui/dist ui/.npm-lock \

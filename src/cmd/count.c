@@ -63,6 +63,8 @@ int kt_cmd_count(int argc, char **argv)
     struct kt_error err = {0};
     int n = kt_options_parse(options, argc, argv, &err);
     if (n <= 0) {
+        if (n == 0)
+            kt_fail(&err, KT_EINVAL, 0, "no input given; try --help");
         if (err.code)
             fprintf(stderr, "kotare count: %s\n", err.text);
         else

@@ -396,6 +396,8 @@ int kt_cmd_watch(int argc, char **argv)
         n = kt_fail(&err, KT_EINVAL, 0,
                     "--no-builtin-rules needs --rules PATH: else there are none");
     if (n <= 0) {
+        if (n == 0)
+            kt_fail(&err, KT_EINVAL, 0, "no input given; try --help");
         if (err.code)
             fprintf(stderr, "kotare watch: %s\n", err.text);
         else

@@ -81,8 +81,11 @@ void kt_steer_decode(struct kt_steer *s, struct kt_packet *p, unsigned n,
                      struct kt_pipeline_stats *stats)
 {
     uint64_t bytes = 0, not_ip = 0, malformed = 0;
+    int64_t first = n ? p[0].ts : 0, last = first; /* time may run backwards */
     for (unsigned i = 0; i < n; i++) {
         struct kt_packet *q = &p[i];
+        first = q->ts < first ? q->ts : first;
+        last = q->ts > last ? q->ts : last;
         kt_decode_headers(q);
         q->hash = kt_key_hash_seeded(&q->key, s->seed);
         bytes += q->wirelen;
@@ -97,8 +100,9 @@ void kt_steer_decode(struct kt_steer *s, struct kt_packet *p, unsigned n,
     kt_count_add(&stats->malformed, malformed);
     if (n == 0)
         return;
-    if (kt_count_get(&stats->first) == 0)
-        kt_count_set(&stats->first, (uint64_t)p[0].ts);
-    if (p[n - 1].ts > (int64_t)kt_count_get(&stats->last))
-        kt_count_set(&stats->last, (uint64_t)p[n - 1].ts);
+    int64_t before = (int64_t)kt_count_get(&stats->first);
+    if (before == 0 || first < before)
+        kt_count_set(&stats->first, (uint64_t)first);
+    if (last > (int64_t)kt_count_get(&stats->last))
+        kt_count_set(&stats->last, (uint64_t)last);
 }

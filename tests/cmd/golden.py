@@ -94,6 +94,15 @@ def test_lines(folder):
     assert done.stdout == "".join(json.dumps(x, separators=(",", ":")) + "\n" for x in want).encode()
 
 
+def test_first_and_last(folder):
+    """By time, not by where they stand in the file."""
+    path = pcap(f"{folder}/back.pcap", CAPTURE[::-1])
+    done = whole.run(KOTARE, "watch", path, "--once", "--json")
+    summary = whole.of_type(whole.lines(done.stdout), "summary")[0]
+    assert (summary["first"], summary["last"]) == (at(0), at(4)), summary
+    assert "runs backwards" in summary["warning"]
+
+
 def test_people(folder):
     path = pcap(f"{folder}/golden.pcap", CAPTURE)
     done = whole.run(KOTARE, "watch", path, "--once")

@@ -35,8 +35,8 @@ def test_help_and_version():
         code, out, err = kotare(command, "--help")
         assert code == 0 and option in out and not err
         assert kotare(command, SAMPLE, "--help")[0] == 0  # wherever it stands
-        code, out, err = kotare(command)  # nothing to read: help, but not what was asked for
-        assert code == 1 and "usage" in out
+        code, out, err = kotare(command)
+        assert code == 1 and not out and "no input given; try --help" in err
 
 
 def test_wrong_usage():

@@ -65,7 +65,9 @@ export function shown(r: Route): Shown {
   const all = s && s.last !== '0' ? { from: BigInt(s.first), to: BigInt(s.last) + 1n } : null;
   const { from, to } = r.params;
   if (from && to && BigInt(from) < BigInt(to)) {
-    return { held: true, last: 0, window: { from: BigInt(from), to: BigInt(to) }, all };
+    const start = BigInt(from), unit = BigInt(s?.interval || 1_000_000_000);
+    const end = BigInt(to) - start < unit ? start + unit : BigInt(to);
+    return { held: true, last: 0, window: { from: start, to: end }, all };
   }
   const last = Number(r.params.last ?? 0);
   if (!last || !all) return { held: false, last, window: all, all };

@@ -169,8 +169,11 @@ function Readout({ data, events, value, at, geometry, enter, onClose }: Props & 
   const flows = (filter: string) =>
     href('flows', { from: String(toNs(t)), to: String(toNs(t + data.step)), filter, sort: 'bytes', order: 'desc' });
   const when = (date(toNs(geometry.min)) === date(toNs(geometry.max)) ? clock : moment)(toNs(t), data.step < 1 ? 3 : 0);
+  // Beside the pointer, or, where there is no room for that, at the other edge.
+  const right = x > geometry.left + geometry.width / 2, edge = geometry.width < 660 && !onClose;
+  const place = edge ? (right ? { left: '4px' } : { right: '4px' }) : { left: `${x}px` };
   return (
-    <div class={`readout ${x > geometry.left + geometry.width / 2 ? 'to-left' : ''} ${onClose ? 'stays' : ''}`} style={{ left: `${x}px` }}
+    <div class={`readout ${edge ? 'edge' : right ? 'to-left' : ''} ${onClose ? 'stays' : ''}`} style={place}
          role={onClose ? 'group' : 'status'} aria-label={onClose && `The traffic at ${when}`} onDblClick={(e) => e.stopPropagation()}
          onKeyDown={(e) => e.key === 'Escape' && onClose?.()}>
       <div class="when">{when} <span>+{duration(data.step)}</span>
