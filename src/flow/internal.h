@@ -107,6 +107,7 @@ struct kt_flow_table {
 
 /* timeout.c */
 int64_t kt_flow_timeout(const struct flow *f);
+#define KT_FLOW_TIMEOUT_LEAST (5 * KT_SECOND) /* no flow has a shorter one */
 void kt_wheel_add(struct kt_flow_table *t, uint32_t index);
 void kt_wheel_remove(struct kt_flow_table *t, uint32_t index);
 void kt_wheel_expire(struct kt_flow_table *t, int64_t now);

@@ -298,7 +298,8 @@ static inline bool one(struct kt_flow_table *t, const struct kt_packet *p)
     uint32_t index = find(t, p, &side);
     if (KT_LIKELY(index != NONE)) {
         struct flow *f = &t->flow[index];
-        if (KT_UNLIKELY(p->ts - f->last >= kt_flow_timeout(f))) {
+        int64_t silent = p->ts - f->last;
+        if (KT_UNLIKELY(silent >= KT_FLOW_TIMEOUT_LEAST && silent >= kt_flow_timeout(f))) {
             kt_flow_end(t, index, kt_flow_why_over(f));
             index = NONE;
         } else if (KT_UNLIKELY(segment && p->tcp_flags & KT_TCP_SYN &&
