@@ -64,7 +64,8 @@ void kt_report_flow(struct kt_watch *w, const struct kt_flow_record *r)
     const struct kt_label *label = kt_rules_label(w->rules, r->verdict.label);
     struct kt_stored_flow flow = {
         .record = *r, .app = label->name, .category = label->category, .rule = label->id};
-    kt_store_number(w->store, &flow.record);
+    if (w->store) /* none when the disk was full from the start */
+        kt_store_number(w->store, &flow.record);
     bool interim = r->flags & KT_FLOW_INTERIM;
     struct kt_json j = begin(w, interim ? "interim" : "flow");
     kt_stored_flow_json(&j, &flow);

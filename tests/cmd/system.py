@@ -300,6 +300,9 @@ def test_disk_is_full_from_the_start(folder):
                               timeout=PATIENCE, env=dict(os.environ, TMPDIR=folder))
         assert done.returncode == 4 and b"no space left to store more" in done.stderr, done
         assert done.stdout == want
+        done = subprocess.run([KOTARE, "watch", path, "--once", "--json", *more], capture_output=True,
+                              preexec_fn=limit, timeout=PATIENCE, env=dict(os.environ, TMPDIR=folder))
+        assert done.returncode == 4 and whole.of_type(whole.lines(done.stdout), "summary")
     assert not [f for f in os.listdir(folder) if f.startswith("kotare-")], "a temporary store was left behind"
 
 
